@@ -1,1 +1,37 @@
-//! The policy core.
+//! The policy language of egress-authz, without any host: configuration in, verdict out.
+//!
+//! [`Config`] parses `pluginConfig` strictly, every error at once. [`Engine`] holds it compiled for one
+//! protocol. [`Facts`] are one request or connection, read lazily through [`Attributes`], which is all that
+//! a host has to provide. [`Engine::decide`] answers with a [`Decision`].
+//!
+//! ```
+//! use egress_policy::{Config, Engine};
+//!
+//! let config = Config::parse(br#"{"policies": [{"name": "search", "rules": [
+//!     {"to": [{"operation": {"hosts": ["*.example.com"]}}]}]}]}"#).unwrap();
+//! assert_eq!(Engine::new(config).policies().len(), 1);
+//!
+//! let errors = Config::parse(br#"{"polices": []}"#).unwrap_err();
+//! assert_eq!(errors[0].to_string(), "polices: unknown key; write `policies`");
+//! ```
+
+mod attributes;
+pub mod config;
+mod facts;
+mod fault;
+pub mod names;
+pub mod patterns;
+mod peer;
+pub mod rules;
+mod time;
+mod truth;
+mod verdict;
+
+pub use attributes::{Attributes, Claim, Protocol, Read, Unreadable};
+pub use config::{Config, ConfigError};
+pub use facts::{Asked, BrokenHello, Facts, Opening};
+pub use fault::Fault;
+pub use peer::Peer;
+pub use time::Timestamp;
+pub use truth::Truth;
+pub use verdict::{Decision, Engine, Reason, RuleRef, Step, Trace, Verdict};

@@ -1,0 +1,132 @@
+//! `when`: conditions by key.
+
+use super::error::Problem;
+use super::fields::{Attribute, Scope, Written};
+use super::json::Json;
+use super::reader::{Path, Reader, nearest};
+use crate::Fault;
+use crate::patterns::is_token_byte;
+use crate::rules::Predicate;
+
+const ENTRY_KEYS: &[&str] = &["key", "values", "notValues"];
+
+/// The keys without brackets.
+const KEYS: &[&str] = &[
+    "source.principal",
+    "source.namespace",
+    "source.serviceAccount",
+    "source.trustDomain",
+    "source.ip",
+    "remote.ip",
+    "destination.ip",
+    "destination.port",
+    "connection.sni",
+    "request.headers",
+    "request.auth.principal",
+    "request.auth.audiences",
+    "request.auth.presenter",
+    "request.auth.claims",
+];
+
+/// One entry of `when`.
+pub(super) fn read(reader: &mut Reader, json: &Json, path: &Path<'_>, scope: Scope<'_>) -> Option<Predicate> {
+    let entries = reader.object(json, path, ENTRY_KEYS)?;
+    if entries.iter().next().is_none() {
+        reader.note(path, Problem::EmptyObject);
+        return None;
+    }
+    let (values, not_values) = (path.key("values"), path.key("notValues"));
+    let written = Written {
+        values: entries.get("values").map(|json| (json, values)),
+        not_values: entries.get("notValues").map(|json| (json, not_values)),
+    };
+    if written.values.is_none() && written.not_values.is_none() {
+        let what = "a condition without `values` and `notValues` says nothing";
+        reader.note(path, Problem::Rule(Fault::with_repair(what, "write one of them")));
+    }
+    let Some(key) = entries.get("key") else {
+        reader.note(path, Problem::Missing("key"));
+        return None;
+    };
+    let key_path = path.key("key");
+    let key = reader.text(key, &key_path)?;
+    match attribute(key) {
+        Ok(attribute) => Some(attribute.predicate(reader, scope, &written)),
+        Err(fault) => {
+            reader.fault(&key_path, key, fault);
+            None
+        }
+    }
+}
+
+fn attribute(key: &str) -> Result<Attribute, Fault> {
+    if let Some(rest) = key.strip_prefix("request.headers") {
+        return header(rest);
+    }
+    if let Some(rest) = key.strip_prefix("request.auth.claims") {
+        return brackets(rest).filter(|path| !path.is_empty()).map(Attribute::Claim).ok_or_else(|| {
+            Fault::with_repair("a claim stands in brackets", "write `request.auth.claims[NAME]`")
+        });
+    }
+    let claim = |name: &str| Attribute::Claim(Box::from([Box::from(name)]));
+    Ok(match key {
+        "source.principal" => Attribute::Principal,
+        "source.namespace" => Attribute::Namespace,
+        "source.serviceAccount" => Attribute::ServiceAccount,
+        "source.trustDomain" => Attribute::TrustDomain,
+        "source.ip" | "remote.ip" => Attribute::SourceIp,
+        "destination.ip" => Attribute::DestinationIp,
+        "destination.port" => Attribute::Port,
+        "connection.sni" => Attribute::ServerName,
+        "request.auth.principal" => Attribute::RequestPrincipal,
+        "request.auth.audiences" => claim("aud"),
+        "request.auth.presenter" => claim("azp"),
+        _ if key.starts_with("experimental.") => {
+            return Err(Fault::with_repair(
+                "metadata of other filters is not part of this language",
+                "use `request.auth.claims[NAME]` for a token's claims, `request.headers[NAME]` for headers",
+            ));
+        }
+        _ => {
+            let what = "not a key that conditions know";
+            return Err(match nearest(key, KEYS.iter().copied()) {
+                Some(nearest) => Fault::with_repair(what, format!("write `{nearest}`")),
+                None => Fault::new(what),
+            });
+        }
+    })
+}
+
+/// `[NAME]` of `request.headers[NAME]`.
+fn header(rest: &str) -> Result<Attribute, Fault> {
+    let wrong = || Fault::with_repair("a header stands in brackets", "write `request.headers[NAME]`");
+    let names = brackets(rest).ok_or_else(wrong)?;
+    let [name] = &*names else {
+        return Err(wrong());
+    };
+    let name = name.to_ascii_lowercase();
+    match &*name {
+        "host" | ":authority" => {
+            Err(Fault::with_repair("as a header the host is compared with its case and port", "use `hosts`"))
+        }
+        ":method" => Err(Fault::with_repair("a pseudo-header", "use `methods`")),
+        ":path" => Err(Fault::with_repair("a pseudo-header", "use `paths`")),
+        _ if name.is_empty() || !name.bytes().all(is_token_byte) => Err(Fault::new("not a header name")),
+        _ => Ok(Attribute::Header(name.into())),
+    }
+}
+
+/// The texts in `[A][B]…`; `None` where anything else stands there.
+fn brackets(text: &str) -> Option<Box<[Box<str>]>> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (name, after) = rest.strip_prefix('[')?.split_once(']')?;
+        if name.is_empty() || name.contains('[') {
+            return None;
+        }
+        names.push(name.into());
+        rest = after;
+    }
+    Some(names.into())
+}

@@ -1,0 +1,67 @@
+//! `hostSets`: named lists of host patterns.
+
+use super::error::Problem;
+use super::json::Json;
+use super::reader::{Entries, Reader, nearest};
+use crate::Fault;
+use crate::names::is_dns_subdomain;
+use crate::patterns::HostPattern;
+use crate::rules::{HostEntry, HostSet};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// The sets by name.
+pub(super) struct HostSets(BTreeMap<Box<str>, Rc<HostSet>>);
+
+impl HostSets {
+    /// Parses an entry of `hosts`: `@name` or a pattern.
+    pub(super) fn parse_entry(&self, text: &str) -> Result<HostEntry, Fault> {
+        let Some(name) = text.strip_prefix('@') else {
+            return HostPattern::parse(text).map(HostEntry::Pattern);
+        };
+        if let Some(set) = self.0.get(name) {
+            return Ok(HostEntry::Set(Rc::clone(set)));
+        }
+        let what = "no host set has this name";
+        Err(match nearest(name, self.0.keys().map(|name| &**name)) {
+            Some(nearest) => Fault::with_repair(what, format!("write `@{nearest}`")),
+            None => Fault::new(what),
+        })
+    }
+
+    pub(super) fn into_sets(self) -> Vec<Rc<HostSet>> {
+        self.0.into_values().collect()
+    }
+}
+
+pub(super) fn read(reader: &mut Reader, top: &Entries<'_>) -> HostSets {
+    let mut sets = BTreeMap::new();
+    let path = top.path.key("hostSets");
+    let Some(entries) = top.get("hostSets").and_then(|json| reader.map(json, &path)) else {
+        return HostSets(sets);
+    };
+    if entries.iter().next().is_none() {
+        reader.note(&path, Problem::EmptyObject);
+    }
+    for (name, json) in entries.iter() {
+        let path = path.key(name);
+        if !is_dns_subdomain(name) {
+            let what = "a set's name is lower-case letters, digits, dashes and dots (DNS-1123)";
+            reader.fault(&path, name, Fault::new(what));
+        }
+        let patterns = read_patterns(reader, json, &path);
+        // A set with an error in it keeps its name, so that those who use it are not blamed as well.
+        let set = HostSet { name: name.into(), patterns };
+        sets.entry(name.into()).or_insert_with(|| Rc::new(set));
+    }
+    HostSets(sets)
+}
+
+fn read_patterns(reader: &mut Reader, json: &Json, path: &super::reader::Path<'_>) -> Vec<HostPattern> {
+    reader.texts(json, path, |text| {
+        if text.starts_with('@') {
+            return Err(Fault::with_repair("host sets do not nest", "write the patterns of that set here"));
+        }
+        HostPattern::parse(text)
+    })
+}

@@ -1,0 +1,307 @@
+//! `policies` and their rules.
+
+use super::choice::{self, Choices};
+use super::conditions;
+use super::error::Problem;
+use super::fields::{Attribute, Scope, Written};
+use super::host_sets::HostSets;
+use super::json::Json;
+use super::reader::{Entries, Path, Reader};
+use super::settings::Settings;
+use crate::Fault;
+use crate::attributes::Protocol;
+use crate::names::{is_dns_label, is_dns_subdomain};
+use crate::rules::{Action, Policy, PolicyMode, Predicate, Rule};
+use crate::time::Timestamp;
+use std::collections::HashMap;
+
+const POLICY_KEYS: &[&str] =
+    &["name", "namespace", "action", "mode", "protocols", "expires", "owner", "rules"];
+const RULE_KEYS: &[&str] = &["from", "to", "when"];
+const ACTIONS: Choices<Action> =
+    &[("ALLOW", Action::Allow), ("DENY", Action::Deny), ("AUDIT", Action::Audit)];
+const MODES: Choices<PolicyMode> = &[("ENFORCE", PolicyMode::Enforce), ("DRY_RUN", PolicyMode::DryRun)];
+const PROTOCOLS: Choices<Protocol> = &[("HTTP", Protocol::Http), ("NETWORK", Protocol::Network)];
+
+/// The fields of a source or an operation: key, twin, attribute.
+type FieldTable = &'static [(&'static str, &'static str, Attribute)];
+
+const SOURCE_KEYS: &[&str] = &[
+    "principals",
+    "notPrincipals",
+    "requestPrincipals",
+    "notRequestPrincipals",
+    "namespaces",
+    "notNamespaces",
+    "serviceAccounts",
+    "notServiceAccounts",
+    "trustDomains",
+    "notTrustDomains",
+    "ipBlocks",
+    "notIpBlocks",
+    "remoteIpBlocks",
+    "notRemoteIpBlocks",
+];
+const SOURCE_FIELDS: FieldTable = &[
+    ("principals", "notPrincipals", Attribute::Principal),
+    ("requestPrincipals", "notRequestPrincipals", Attribute::RequestPrincipal),
+    ("namespaces", "notNamespaces", Attribute::Namespace),
+    ("serviceAccounts", "notServiceAccounts", Attribute::ServiceAccount),
+    ("trustDomains", "notTrustDomains", Attribute::TrustDomain),
+    ("ipBlocks", "notIpBlocks", Attribute::SourceIp),
+    ("remoteIpBlocks", "notRemoteIpBlocks", Attribute::SourceIp),
+];
+const OPERATION_KEYS: &[&str] =
+    &["hosts", "notHosts", "ports", "notPorts", "methods", "notMethods", "paths", "notPaths"];
+const OPERATION_FIELDS: FieldTable = &[
+    ("hosts", "notHosts", Attribute::Host),
+    ("ports", "notPorts", Attribute::Port),
+    ("methods", "notMethods", Attribute::Method),
+    ("paths", "notPaths", Attribute::Path),
+];
+
+/// All policies, in configuration order.
+pub(super) fn read_policies(
+    reader: &mut Reader,
+    top: &Entries<'_>,
+    settings: &Settings,
+    sets: &HostSets,
+) -> Vec<Policy> {
+    let path = top.path.key("policies");
+    let items = match top.get("policies") {
+        None => return Vec::new(),
+        // A file may begin without any policy; nothing reads "no policies" as "anything".
+        Some(Json::List(items)) => items.as_slice(),
+        Some(other) => {
+            reader.wrong_type(&path, "a list", other);
+            return Vec::new();
+        }
+    };
+    let mut names = HashMap::new();
+    let mut policies = Vec::with_capacity(items.len());
+    for (at, item) in items.iter().enumerate() {
+        let path = path.index(at);
+        let Some(policy) = read_policy(reader, item, &path, settings, sets) else {
+            continue;
+        };
+        let key = (policy.namespace.clone(), policy.name.clone());
+        if let Some(first) = names.insert(key, at)
+            && !policy.name.is_empty()
+        {
+            let what = format!("policies[{first}] has this name in the same namespace");
+            reader.fault(&path.key("name"), &policy.name, Fault::new(what));
+        }
+        policies.push(policy);
+    }
+    policies
+}
+
+fn read_policy(
+    reader: &mut Reader,
+    json: &Json,
+    path: &Path<'_>,
+    settings: &Settings,
+    sets: &HostSets,
+) -> Option<Policy> {
+    let entries = reader.object(json, path, POLICY_KEYS)?;
+    let name = read_name(reader, &entries);
+    let namespace = read_namespace(reader, &entries);
+    let action = choice::read(reader, &entries, "action", ACTIONS).unwrap_or_default();
+    let mode = choice::read(reader, &entries, "mode", MODES).unwrap_or_default();
+    if action == Action::Audit && mode == PolicyMode::DryRun {
+        let what = "an AUDIT policy changes no verdict, so it has no dry run";
+        let fault = Fault::with_repair(what, "leave `mode` out");
+        reader.fault(&path.key("mode"), "DRY_RUN", fault);
+    }
+    let protocols = read_protocols(reader, &entries);
+    let expires = read_text(reader, &entries, "expires", Timestamp::parse);
+    let owner = read_text(reader, &entries, "owner", |text| {
+        if text.is_empty() {
+            return Err(Fault::new("an empty string"));
+        }
+        Ok(Box::from(text))
+    });
+    let scope = Scope { domains: &settings.trust_domains, sets, namespace: namespace.as_deref() };
+    let rules = read_rules(reader, &entries, scope);
+    if rules.is_empty() && action != Action::Allow && is_empty_or_absent(entries.get("rules")) {
+        let what = "a DENY or AUDIT without rules never matches";
+        let fault = Fault::with_repair(what, "write the rule `{}` if it is to match everything");
+        reader.note(&path.key("rules"), Problem::Rule(fault));
+    }
+    Some(Policy { name, namespace, action, mode, protocols, expires, owner, rules })
+}
+
+fn is_empty_or_absent(rules: Option<&Json>) -> bool {
+    match rules {
+        None => true,
+        Some(Json::List(items)) => items.is_empty(),
+        Some(_) => false,
+    }
+}
+
+fn read_name(reader: &mut Reader, entries: &Entries<'_>) -> Box<str> {
+    let Some(json) = entries.get("name") else {
+        reader.note(entries.path, Problem::Missing("name"));
+        return Box::default();
+    };
+    let path = entries.path.key("name");
+    let Some(name) = reader.text(json, &path) else {
+        return Box::default();
+    };
+    if !is_dns_subdomain(name) {
+        let what = "a policy's name is lower-case letters, digits, dashes and dots (DNS-1123)";
+        reader.fault(&path, name, Fault::new(what));
+    }
+    name.into()
+}
+
+fn read_namespace(reader: &mut Reader, entries: &Entries<'_>) -> Option<Box<str>> {
+    read_text(reader, entries, "namespace", |text| {
+        if is_dns_label(text) {
+            return Ok(text.into());
+        }
+        let what = "a namespace is lower-case letters, digits and dashes (DNS-1123)";
+        Err(if text == "*" {
+            Fault::with_repair(what, "leave `namespace` out for the whole mesh")
+        } else {
+            Fault::new(what)
+        })
+    })
+}
+
+fn read_protocols(reader: &mut Reader, entries: &Entries<'_>) -> Vec<Protocol> {
+    let Some(json) = entries.get("protocols") else {
+        return vec![Protocol::Http, Protocol::Network];
+    };
+    let path = entries.path.key("protocols");
+    let items = reader.list(json, &path);
+    items
+        .iter()
+        .enumerate()
+        .filter_map(|(at, item)| choice::value(reader, item, &path.index(at), PROTOCOLS))
+        .collect()
+}
+
+/// A string that may be left out.
+fn read_text<T>(
+    reader: &mut Reader,
+    entries: &Entries<'_>,
+    key: &str,
+    parse: impl FnOnce(&str) -> Result<T, Fault>,
+) -> Option<T> {
+    let json = entries.get(key)?;
+    let path = entries.path.key(key);
+    let text = reader.text(json, &path)?;
+    match parse(text) {
+        Ok(value) => Some(value),
+        Err(fault) => {
+            reader.fault(&path, text, fault);
+            None
+        }
+    }
+}
+
+fn read_rules(reader: &mut Reader, entries: &Entries<'_>, scope: Scope<'_>) -> Vec<Rule> {
+    let path = entries.path.key("rules");
+    match entries.get("rules") {
+        None => Vec::new(),
+        Some(Json::List(items)) => items
+            .iter()
+            .enumerate()
+            .filter_map(|(at, item)| read_rule(reader, item, &path.index(at), scope))
+            .collect(),
+        Some(other) => {
+            reader.wrong_type(&path, "a list", other);
+            Vec::new()
+        }
+    }
+}
+
+fn read_rule(reader: &mut Reader, json: &Json, path: &Path<'_>, scope: Scope<'_>) -> Option<Rule> {
+    let entries = reader.object(json, path, RULE_KEYS)?;
+    let mut when = match entries.get("when") {
+        None => Vec::new(),
+        Some(json) => {
+            let path = path.key("when");
+            let items = reader.list(json, &path);
+            items
+                .iter()
+                .enumerate()
+                .filter_map(|(at, item)| conditions::read(reader, item, &path.index(at), scope))
+                .collect()
+        }
+    };
+    by_cost(&mut when);
+    Some(Rule {
+        from: read_alternatives(reader, &entries, ("from", "source"), (SOURCE_KEYS, SOURCE_FIELDS), scope),
+        to: read_alternatives(
+            reader,
+            &entries,
+            ("to", "operation"),
+            (OPERATION_KEYS, OPERATION_FIELDS),
+            scope,
+        ),
+        when,
+    })
+}
+
+/// `from` or `to`: a list of objects with one key, each holding fields.
+fn read_alternatives(
+    reader: &mut Reader,
+    entries: &Entries<'_>,
+    (list_key, item_key): (&'static str, &'static str),
+    (known, table): (&'static [&'static str], FieldTable),
+    scope: Scope<'_>,
+) -> Vec<Vec<Predicate>> {
+    let Some(json) = entries.get(list_key) else {
+        return Vec::new();
+    };
+    let list_path = entries.path.key(list_key);
+    let item_keys: &'static [&'static str] = if item_key == "source" { &["source"] } else { &["operation"] };
+    let mut alternatives = Vec::new();
+    for (at, item) in reader.list(json, &list_path).iter().enumerate() {
+        let path = list_path.index(at);
+        let Some(item) = reader.object(item, &path, item_keys) else {
+            continue;
+        };
+        if item.iter().next().is_none() {
+            reader.note(&path, Problem::EmptyObject);
+        }
+        let fields_path = path.key(item_key);
+        let Some(fields) = item.get(item_key).and_then(|json| reader.object(json, &fields_path, known))
+        else {
+            continue;
+        };
+        if fields.iter().next().is_none() {
+            reader.note(&fields_path, Problem::EmptyObject);
+        }
+        alternatives.push(read_fields(reader, &fields, table, scope));
+    }
+    alternatives
+}
+
+fn read_fields(
+    reader: &mut Reader,
+    fields: &Entries<'_>,
+    table: FieldTable,
+    scope: Scope<'_>,
+) -> Vec<Predicate> {
+    let mut predicates = Vec::new();
+    for (key, not_key, attribute) in table {
+        let (path, not_path) = (fields.path.key(key), fields.path.key(not_key));
+        let written = Written {
+            values: fields.get(key).map(|json| (json, path)),
+            not_values: fields.get(not_key).map(|json| (json, not_path)),
+        };
+        if written.values.is_some() || written.not_values.is_some() {
+            predicates.push(attribute.clone().predicate(reader, scope, &written));
+        }
+    }
+    by_cost(&mut predicates);
+    predicates
+}
+
+/// What costs no host call is asked first.
+fn by_cost(predicates: &mut [Predicate]) {
+    predicates.sort_by_key(Predicate::cost);
+}

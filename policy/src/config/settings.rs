@@ -1,0 +1,152 @@
+//! What is said once for all policies.
+
+use super::choice::{self, Choices};
+use super::reader::{Entries, Reader};
+use super::response::{self, DenyResponse};
+use crate::Fault;
+use crate::attributes::Protocol;
+use crate::names::is_trust_domain;
+use crate::patterns::TrustDomains;
+
+/// The keys of a configuration.
+pub(super) const KEYS: &[&str] = &[
+    "type",
+    "mode",
+    "defaultAction",
+    "trustDomains",
+    "unauthenticated",
+    "sniMismatch",
+    "encryptedClientHello",
+    "privateAddresses",
+    "privateUpstreams",
+    "routeMismatch",
+    "reportAllowed",
+    "recheckConnections",
+    "denyResponse",
+    "hostSets",
+    "policies",
+];
+
+/// Whether verdicts are carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// They are.
+    #[default]
+    Enforce,
+    /// Everything passes; what would be refused is reported.
+    DryRun,
+}
+
+/// To admit or to refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Admit.
+    Allow,
+    /// Refuse.
+    Deny,
+}
+
+/// A guard that refuses, reports, or is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// It refuses.
+    Deny,
+    /// It reports what it would refuse.
+    DryRun,
+    /// It is off.
+    Allow,
+}
+
+/// What becomes of a peer that presents no certificate at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unauthenticated {
+    /// It is refused.
+    #[default]
+    Deny,
+    /// The policies are asked, without an identity.
+    Evaluate,
+}
+
+/// The settings, defaults filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// `type`
+    pub protocol: Protocol,
+    /// `mode`
+    pub mode: Mode,
+    /// `defaultAction`
+    pub default_action: Effect,
+    /// `trustDomains`
+    pub trust_domains: TrustDomains,
+    /// `unauthenticated`
+    pub unauthenticated: Unauthenticated,
+    /// `sniMismatch`
+    pub sni_mismatch: Guard,
+    /// `encryptedClientHello`
+    pub encrypted_client_hello: Effect,
+    /// `privateAddresses`
+    pub private_addresses: Effect,
+    /// `privateUpstreams`
+    pub private_upstreams: Effect,
+    /// `routeMismatch`, whose default depends on the type.
+    pub route_mismatch: Guard,
+    /// `reportAllowed`
+    pub report_allowed: bool,
+    /// `recheckConnections`
+    pub recheck_connections: bool,
+    /// `denyResponse`
+    pub deny_response: DenyResponse,
+}
+
+const PROTOCOLS: Choices<Protocol> = &[("HTTP", Protocol::Http), ("NETWORK", Protocol::Network)];
+const MODES: Choices<Mode> = &[("ENFORCE", Mode::Enforce), ("DRY_RUN", Mode::DryRun)];
+const EFFECTS: Choices<Effect> = &[("ALLOW", Effect::Allow), ("DENY", Effect::Deny)];
+const GUARDS: Choices<Guard> = &[("DENY", Guard::Deny), ("DRY_RUN", Guard::DryRun), ("ALLOW", Guard::Allow)];
+const UNAUTHENTICATED: Choices<Unauthenticated> =
+    &[("DENY", Unauthenticated::Deny), ("EVALUATE", Unauthenticated::Evaluate)];
+
+pub(super) fn read(reader: &mut Reader, top: &Entries<'_>) -> Settings {
+    let protocol = choice::read(reader, top, "type", PROTOCOLS).unwrap_or_default();
+    let route_default = match protocol {
+        Protocol::Http => Guard::Allow,
+        Protocol::Network => Guard::Deny,
+    };
+    let mut effect = |key, default| choice::read(reader, top, key, EFFECTS).unwrap_or(default);
+    let default_action = effect("defaultAction", Effect::Deny);
+    let encrypted_client_hello = effect("encryptedClientHello", Effect::Allow);
+    let private_addresses = effect("privateAddresses", Effect::Deny);
+    let private_upstreams = effect("privateUpstreams", Effect::Allow);
+    Settings {
+        protocol,
+        mode: choice::read(reader, top, "mode", MODES).unwrap_or_default(),
+        default_action,
+        trust_domains: read_trust_domains(reader, top),
+        unauthenticated: choice::read(reader, top, "unauthenticated", UNAUTHENTICATED).unwrap_or_default(),
+        sni_mismatch: choice::read(reader, top, "sniMismatch", GUARDS).unwrap_or(Guard::Deny),
+        encrypted_client_hello,
+        private_addresses,
+        private_upstreams,
+        route_mismatch: choice::read(reader, top, "routeMismatch", GUARDS).unwrap_or(route_default),
+        report_allowed: reader.flag(top, "reportAllowed", false),
+        recheck_connections: reader.flag(top, "recheckConnections", true),
+        deny_response: response::read(reader, top),
+    }
+}
+
+fn read_trust_domains(reader: &mut Reader, top: &Entries<'_>) -> TrustDomains {
+    let Some(json) = top.get("trustDomains") else {
+        return TrustDomains::default();
+    };
+    let path = top.path.key("trustDomains");
+    let domains = reader.texts(json, &path, |text| {
+        if is_trust_domain(text) {
+            return Ok(text.into());
+        }
+        let what = "not a trust domain: lower-case letters, digits, `.`, `-` and `_`";
+        Err(match text.strip_prefix("spiffe://") {
+            Some(rest) => Fault::with_repair(what, format!("write `{rest}`")),
+            None => Fault::new(what),
+        })
+    });
+    TrustDomains::new(domains)
+}

@@ -1,0 +1,312 @@
+//! The facts of one request or connection: who asks for what, and every other attribute, read at most once.
+
+use crate::attributes::{Attributes, Claim, Protocol, Read, Unreadable};
+use crate::names::{Authority, Host, ServerName, parse_address};
+use crate::patterns::{ServerNamePattern, TrustDomains};
+use crate::peer::Peer;
+use crate::time::Timestamp;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+/// What a NETWORK connection began with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opening {
+    /// A whole ClientHello.
+    Tls {
+        /// The server name inside, as bytes.
+        server_name: Option<Vec<u8>>,
+        /// Whether an encrypted ClientHello is there (or GREASE, which looks the same).
+        encrypted: bool,
+    },
+    /// Bytes that are not TLS, or the site's bytes before any of the client's.
+    Plain,
+    /// Bytes that begin as TLS and are not a whole ClientHello.
+    Broken(BrokenHello),
+}
+
+/// How a ClientHello failed to be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrokenHello {
+    /// Not a ClientHello.
+    Malformed,
+    /// Longer than the limit.
+    Oversized,
+    /// Not whole within its time.
+    Late,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// A host; the port is `None` on NETWORK, where it is unknown.
+    Host(Host, Option<u16>),
+    /// NETWORK without a name.
+    Unknown,
+    /// An authority, or a server name in its place, that names no host.
+    Malformed,
+    /// A ClientHello that is none.
+    Broken(BrokenHello),
+}
+
+/// How far a lookup may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Only what has been read already; the rest is unknown.
+    Known,
+    /// Whatever the host can tell.
+    Host,
+}
+
+/// Answers to questions of which there are many.
+type Cache<K, T> = RefCell<BTreeMap<Box<K>, Rc<Read<T>>>>;
+
+/// The facts of one request or connection.
+pub struct Facts<'a> {
+    attributes: &'a dyn Attributes,
+    protocol: Protocol,
+    peer: Result<Peer, Unreadable>,
+    asked: Result<Asked, Unreadable>,
+    opening: Option<Opening>,
+    server_name: OnceCell<Read<Vec<u8>>>,
+    folded_server_name: OnceCell<Vec<u8>>,
+    source: OnceCell<Read<IpAddr>>,
+    destination: OnceCell<Read<IpAddr>>,
+    port: OnceCell<Read<u16>>,
+    method: OnceCell<Read<Vec<u8>>>,
+    path: OnceCell<Read<Vec<u8>>>,
+    cluster: OnceCell<Read<Vec<u8>>>,
+    now: OnceCell<Result<Timestamp, Unreadable>>,
+    headers: Cache<str, Vec<u8>>,
+    claims: Cache<[Box<str>], Claim>,
+}
+
+impl<'a> Facts<'a> {
+    /// The facts of an HTTP request: reads identity and authority.
+    #[must_use]
+    pub fn http(attributes: &'a dyn Attributes, domains: &TrustDomains) -> Self {
+        let asked = attributes.authority().map(|authority| {
+            Authority::parse(&authority.unwrap_or_default()).map_or(Asked::Malformed, |authority| {
+                Asked::Host(authority.host().clone(), Some(authority.effective_port()))
+            })
+        });
+        Self::new(attributes, domains, Protocol::Http, asked, None)
+    }
+
+    /// The facts of a connection: reads identity and, where the opening names no host, the outer server name.
+    #[must_use]
+    pub fn network(attributes: &'a dyn Attributes, domains: &TrustDomains, opening: Opening) -> Self {
+        let facts = Self::new(attributes, domains, Protocol::Network, Ok(Asked::Unknown), None);
+        let asked = match &opening {
+            Opening::Broken(how) => Ok(Asked::Broken(*how)),
+            Opening::Tls { server_name: Some(name), .. } => {
+                Ok(Host::parse(name).map_or(Asked::Malformed, |host| Asked::Host(host, None)))
+            }
+            Opening::Tls { server_name: None, .. } => Ok(Asked::Unknown),
+            Opening::Plain => facts.server_name(Reach::Host).map(|name| match name.map(ServerName::parse) {
+                Some(ServerName::Host(host @ Host::Name(_))) => Asked::Host(host, None),
+                _ => Asked::Unknown,
+            }),
+        };
+        Self { asked, opening: Some(opening), ..facts }
+    }
+
+    fn new(
+        attributes: &'a dyn Attributes,
+        domains: &TrustDomains,
+        protocol: Protocol,
+        asked: Result<Asked, Unreadable>,
+        opening: Option<Opening>,
+    ) -> Self {
+        Self {
+            peer: Peer::read(attributes, domains),
+            attributes,
+            protocol,
+            asked,
+            opening,
+            server_name: OnceCell::new(),
+            folded_server_name: OnceCell::new(),
+            source: OnceCell::new(),
+            destination: OnceCell::new(),
+            port: OnceCell::new(),
+            method: OnceCell::new(),
+            path: OnceCell::new(),
+            cluster: OnceCell::new(),
+            now: OnceCell::new(),
+            headers: RefCell::default(),
+            claims: RefCell::default(),
+        }
+    }
+
+    /// The protocol that these facts are of.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The peer.
+    ///
+    /// # Errors
+    /// [`Unreadable`] where the host had no answer.
+    pub fn peer(&self) -> Result<&Peer, Unreadable> {
+        self.peer.as_ref().map_err(|unreadable| *unreadable)
+    }
+
+    /// What is asked for.
+    ///
+    /// # Errors
+    /// [`Unreadable`] where the host had no answer.
+    pub fn asked(&self) -> Result<&Asked, Unreadable> {
+        self.asked.as_ref().map_err(|unreadable| *unreadable)
+    }
+
+    /// The host, where one is known.
+    #[must_use]
+    pub fn host(&self) -> Option<&Host> {
+        match self.asked.as_ref().ok()? {
+            Asked::Host(host, _) => Some(host),
+            Asked::Unknown | Asked::Malformed | Asked::Broken(_) => None,
+        }
+    }
+
+    /// What a NETWORK connection began with.
+    #[must_use]
+    pub fn opening(&self) -> Option<&Opening> {
+        self.opening.as_ref()
+    }
+
+    /// The outer server name if it has been read; never asks the host.
+    #[must_use]
+    pub fn known_server_name(&self) -> Option<&[u8]> {
+        self.server_name(Reach::Known).ok().flatten()
+    }
+
+    /// The method if it has been read; never asks the host.
+    #[must_use]
+    pub fn known_method(&self) -> Option<&[u8]> {
+        self.method(Reach::Known).ok().flatten()
+    }
+
+    pub(crate) fn server_name(&self, reach: Reach) -> Result<Option<&[u8]>, Unreadable> {
+        let name = look(&self.server_name, reach, || {
+            self.attributes.server_name().map(|name| name.filter(|name| !name.is_empty()))
+        })?;
+        Ok(name.map(Vec::as_slice))
+    }
+
+    /// The server name in the spelling that [`ServerNamePattern::matches`] compares.
+    pub(crate) fn folded_server_name(&self, reach: Reach) -> Result<Option<&[u8]>, Unreadable> {
+        let Some(name) = self.server_name(reach)? else {
+            return Ok(None);
+        };
+        let folded = self.folded_server_name.get_or_init(|| ServerNamePattern::fold(name));
+        Ok(Some(folded))
+    }
+
+    /// The client's address; a source that is not an IP cannot be compared.
+    pub(crate) fn source(&self, reach: Reach) -> Result<IpAddr, Unreadable> {
+        look(&self.source, reach, || ip(self.attributes.source_address()))?.copied().ok_or(Unreadable)
+    }
+
+    pub(crate) fn destination(&self, reach: Reach) -> Result<IpAddr, Unreadable> {
+        look(&self.destination, reach, || ip(self.attributes.destination_address()))?
+            .copied()
+            .ok_or(Unreadable)
+    }
+
+    pub(crate) fn port(&self, reach: Reach) -> Result<u16, Unreadable> {
+        look(&self.port, reach, || self.attributes.destination_port())?.copied().ok_or(Unreadable)
+    }
+
+    pub(crate) fn method(&self, reach: Reach) -> Result<Option<&[u8]>, Unreadable> {
+        self.http_only()?;
+        let method = look(&self.method, reach, || self.attributes.method())?;
+        Ok(method.map(Vec::as_slice))
+    }
+
+    /// The path with its query. A CONNECT has none, whatever a proxy may have put there.
+    pub(crate) fn path(&self, reach: Reach) -> Result<&[u8], Unreadable> {
+        if self.method(reach)? == Some(b"CONNECT") {
+            return Err(Unreadable);
+        }
+        look(&self.path, reach, || self.attributes.path())?.map(Vec::as_slice).ok_or(Unreadable)
+    }
+
+    pub(crate) fn cluster(&self) -> Result<Option<&[u8]>, Unreadable> {
+        let cluster = look(&self.cluster, Reach::Host, || self.attributes.cluster_name())?;
+        Ok(cluster.map(Vec::as_slice))
+    }
+
+    pub(crate) fn upstream_address(&self) -> Result<Option<IpAddr>, Unreadable> {
+        match self.attributes.upstream_address()? {
+            None => Ok(None),
+            Some(address) if address.is_empty() => Ok(None),
+            Some(address) => parse_address(&address).map(Some).ok_or(Unreadable),
+        }
+    }
+
+    pub(crate) fn header(&self, name: &str, reach: Reach) -> Rc<Read<Vec<u8>>> {
+        if self.http_only().is_err() {
+            return Rc::new(Err(Unreadable));
+        }
+        look_up(&self.headers, name, reach, || self.attributes.header(name))
+    }
+
+    pub(crate) fn claim(&self, path: &[Box<str>], reach: Reach) -> Rc<Read<Claim>> {
+        if self.http_only().is_err() {
+            return Rc::new(Err(Unreadable));
+        }
+        look_up(&self.claims, path, reach, || self.attributes.claim(path))
+    }
+
+    pub(crate) fn now(&self) -> Result<Timestamp, Unreadable> {
+        *self.now.get_or_init(|| self.attributes.now())
+    }
+
+    fn http_only(&self) -> Result<(), Unreadable> {
+        match self.protocol {
+            Protocol::Http => Ok(()),
+            Protocol::Network => Err(Unreadable),
+        }
+    }
+}
+
+/// What the cell holds, or what the host answers where the reach goes that far.
+fn look<T>(
+    cell: &OnceCell<Read<T>>,
+    reach: Reach,
+    ask: impl FnOnce() -> Read<T>,
+) -> Result<Option<&T>, Unreadable> {
+    let answer = match reach {
+        Reach::Known => cell.get().ok_or(Unreadable)?,
+        Reach::Host => cell.get_or_init(ask),
+    };
+    answer.as_ref().map(Option::as_ref).map_err(|unreadable| *unreadable)
+}
+
+/// As [`look`], for attributes of which there are many.
+fn look_up<K, T>(cells: &Cache<K, T>, key: &K, reach: Reach, ask: impl FnOnce() -> Read<T>) -> Rc<Read<T>>
+where
+    K: Ord + ?Sized,
+    Box<K>: Ord + std::borrow::Borrow<K> + for<'k> From<&'k K>,
+{
+    let known = cells.borrow().get(key).cloned();
+    match (known, reach) {
+        (Some(answer), _) => answer,
+        (None, Reach::Known) => Rc::new(Err(Unreadable)),
+        (None, Reach::Host) => {
+            let answer = Rc::new(ask());
+            cells.borrow_mut().insert(Box::from(key), Rc::clone(&answer));
+            answer
+        }
+    }
+}
+
+/// An address that is there and is no IP address cannot be compared with one.
+fn ip(address: Read<Vec<u8>>) -> Read<IpAddr> {
+    match address? {
+        Some(bytes) => parse_address(&bytes).map(Some).ok_or(Unreadable),
+        None => Ok(None),
+    }
+}

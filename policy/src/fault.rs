@@ -1,0 +1,48 @@
+//! What is wrong with one value of a configuration, and the repair where one is obvious.
+
+use std::fmt;
+
+/// Why a value is not what its place in the configuration asks for.
+///
+/// Every parser of names and patterns answers with this; the configuration reader adds the path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    what: String,
+    repair: Option<String>,
+}
+
+impl Fault {
+    /// A fault without an obvious repair.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), repair: None }
+    }
+
+    /// A fault whose repair is known; `repair` is an imperative such as ``write `GET` ``.
+    pub fn with_repair(what: impl Into<String>, repair: impl Into<String>) -> Self {
+        Self { what: what.into(), repair: Some(repair.into()) }
+    }
+
+    /// What is wrong, without the repair.
+    #[must_use]
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// The repair, an imperative, where one is obvious.
+    #[must_use]
+    pub fn repair(&self) -> Option<&str> {
+        self.repair.as_deref()
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        match &self.repair {
+            Some(repair) => write!(f, "; {repair}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
