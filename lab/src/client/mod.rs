@@ -1,0 +1,8 @@
+//! Clients: HTTP through a sidecar, and direct connections that may send anything.
+
+pub mod http;
+mod stream;
+mod tls;
+
+pub use stream::{Closed, Stream};
+pub use tls::Tls;

@@ -1,0 +1,195 @@
+//! The external world: servers that answer for any host and count who reached them.
+
+mod http;
+mod tls;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, Result};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::certs::Authority;
+use crate::rt;
+
+/// What the server that speaks first says.
+pub const BANNER: &[u8] = b"220 lab.example ready\r\n";
+
+/// The world's ports on 127.0.0.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    /// HTTP/1.1 and HTTP/2 in clear.
+    pub http: u16,
+    /// HTTPS for any server name.
+    pub tls: u16,
+    /// TCP, the server speaking first.
+    pub banner: u16,
+}
+
+/// What the world has seen so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// HTTP requests by host (as asked for, in lower case), over either port.
+    pub requests: BTreeMap<String, u64>,
+    /// TLS connections that brought a ClientHello, by server name.
+    pub hellos: BTreeMap<String, u64>,
+    /// TCP connections to the HTTP port.
+    pub http_connects: u64,
+    /// TCP connections to the TLS port, a byte sent or not.
+    pub tls_connects: u64,
+    /// TCP connections to the server that speaks first.
+    pub banner_connects: u64,
+    /// Bytes that clients sent to the server that speaks first.
+    pub banner_bytes: u64,
+}
+
+// === impl Seen ===
+
+impl Seen {
+    /// Everything by which a site can tell that somebody reached it: requests, hellos, bytes.
+    #[must_use]
+    pub fn reached(&self) -> u64 {
+        self.requests.values().sum::<u64>() + self.hellos.values().sum::<u64>() + self.banner_bytes
+    }
+
+    /// All TCP connections.
+    #[must_use]
+    pub fn connects(&self) -> u64 {
+        self.http_connects + self.tls_connects + self.banner_connects
+    }
+
+    /// HTTP requests for one host.
+    #[must_use]
+    pub fn requests_for(&self, host: &str) -> u64 {
+        self.requests.get(&host.to_ascii_lowercase()).copied().unwrap_or(0)
+    }
+}
+
+/// The counters, shared by all servers.
+#[derive(Clone, Default)]
+pub(crate) struct Counters(Arc<Mutex<Seen>>);
+
+// === impl Counters ===
+
+impl Counters {
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Seen)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn get(&self) -> Seen {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The running world; dropping it ends it.
+pub struct World {
+    ports: Ports,
+    counters: Counters,
+    servers: Vec<JoinHandle<()>>,
+}
+
+// === impl World ===
+
+impl World {
+    /// Starts the servers on free ports; certificates for any name are issued by `public` as they are asked for.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub fn start(public: &Authority) -> Result<Self> {
+        let public = public.clone();
+        rt::block_on(async move {
+            let counters = Counters::default();
+            let http = bind().await?;
+            let tls = bind().await?;
+            let banner = bind().await?;
+            let ports = Ports {
+                http: http.local_addr()?.port(),
+                tls: tls.local_addr()?.port(),
+                banner: banner.local_addr()?.port(),
+            };
+            let certificates = tls::Certificates::new(public);
+            let (for_http, for_tls, for_banner) = (counters.clone(), counters.clone(), counters.clone());
+            let servers = vec![
+                tokio::spawn(accept(http, move |stream| {
+                    for_http.update(|seen| seen.http_connects += 1);
+                    http::serve(stream, None, for_http.clone())
+                })),
+                tokio::spawn(accept(tls, move |stream| {
+                    for_tls.update(|seen| seen.tls_connects += 1);
+                    tls::serve(stream, certificates.clone(), for_tls.clone())
+                })),
+                tokio::spawn(accept(banner, move |stream| {
+                    for_banner.update(|seen| seen.banner_connects += 1);
+                    greet(stream, for_banner.clone())
+                })),
+            ];
+            Ok(Self { ports, counters, servers })
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// What it has seen so far.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        self.counters.get()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for server in &self.servers {
+            server.abort();
+        }
+    }
+}
+
+async fn bind() -> Result<TcpListener> {
+    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        .await
+        .context("binding a port for the external world")
+}
+
+/// Serves each connection in a task of its own; all end with the listener.
+async fn accept<F, S>(listener: TcpListener, serve: S)
+where
+    S: Fn(TcpStream) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        if let Ok((stream, _)) = listener.accept().await {
+            // A slow last segment would show as latency in benchmarks; there is nothing to do where it cannot be set.
+            let _ = stream.set_nodelay(true);
+            connections.spawn(serve(stream));
+        } else {
+            // Out of descriptors, most likely: give others time to end.
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// Greets before the client says a word, then echoes.
+async fn greet(mut stream: TcpStream, counters: Counters) {
+    if stream.write_all(BANNER).await.is_err() {
+        return;
+    }
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(read) = stream.read(&mut buffer).await {
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+            return;
+        };
+        counters.update(|seen| seen.banner_bytes += bytes.len() as u64);
+        if stream.write_all(bytes).await.is_err() {
+            return;
+        }
+    }
+}
