@@ -1,5 +1,6 @@
 //! The configuration: from the bytes of `pluginConfig` to settings and policies, or to every error in it.
 
+mod bundle;
 mod choice;
 mod conditions;
 mod error;
@@ -11,6 +12,7 @@ mod response;
 mod rules;
 mod settings;
 
+pub use bundle::unpack;
 pub use error::{ConfigError, Problem};
 pub use json::{Json, Object};
 pub use response::DenyResponse;
@@ -51,6 +53,8 @@ impl Config {
     /// # Errors
     /// As [`Config::parse`].
     pub fn read(json: &Json) -> Result<Self, Vec<ConfigError>> {
+        let unpacked = unpack(json)?;
+        let json = unpacked.as_ref().unwrap_or(json);
         let mut reader = Reader::default();
         let root = Path::root();
         let Some(top) = reader.object(json, &root, settings::KEYS) else {

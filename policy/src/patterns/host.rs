@@ -3,6 +3,7 @@
 use crate::Fault;
 use crate::names::{Host, HostName};
 use crate::truth::Truth;
+use std::fmt;
 use std::net::IpAddr;
 
 /// One entry of `hosts` or `notHosts`.
@@ -68,6 +69,22 @@ impl HostPattern {
     #[must_use]
     pub fn names_literal(&self, ip: IpAddr) -> bool {
         matches!(&self.shape, HostShape::Exact(Host::Ip(named)) if *named == ip)
+    }
+}
+
+/// The pattern in its one spelling.
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.shape {
+            HostShape::Any => f.write_str("*")?,
+            HostShape::Below(parent) => write!(f, "*.{parent}")?,
+            HostShape::BeginsWith(head) => write!(f, "{head}.*")?,
+            HostShape::Exact(host) => host.fmt(f)?,
+        }
+        match self.port {
+            PortPattern::Any => Ok(()),
+            PortPattern::Only(port) => write!(f, ":{port}"),
+        }
     }
 }
 
@@ -296,6 +313,20 @@ mod tests {
         }
         assert_eq!(matches("[::1]:443", "[::1]", Some(443)), True);
         assert_eq!(matches("[::1]:443", "[::1]", Some(80)), False);
+    }
+
+    #[test]
+    fn one_spelling() {
+        for (written, shown) in [
+            ("*", "*"),
+            ("*:8443", "*:8443"),
+            ("*.Example.com.", "*.example.com"),
+            ("example.*:*", "example.*"),
+            ("WWW.example.com.:80", "www.example.com:80"),
+            ("[2001:DB8:0::1]:443", "[2001:db8::1]:443"),
+        ] {
+            assert_eq!(HostPattern::parse(written).unwrap().to_string(), shown, "{written}");
+        }
     }
 
     #[test]

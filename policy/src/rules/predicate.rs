@@ -47,6 +47,12 @@ pub enum Predicate {
 }
 
 impl Predicate {
+    /// Whether the condition holds, whatever that costs: for those who explain a rule.
+    #[must_use]
+    pub fn truth(&self, facts: &Facts<'_>) -> Truth {
+        self.holds(facts, Reach::Host)
+    }
+
     /// Whether the condition holds, as far as the reach goes.
     pub(crate) fn holds(&self, facts: &Facts<'_>, reach: Reach) -> Truth {
         match self {
