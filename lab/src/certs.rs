@@ -1,5 +1,6 @@
 //! Certificates: the mesh's CA with its workloads, and a public CA for the external world.
 
+use std::fmt;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -156,6 +157,15 @@ impl Principal {
                 Self::Uri(format!("spiffe://cluster.local/ns/{namespace}/sa/{account}"))
             }
             _ => Self::Uri(who.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nobody => Ok(()),
+            Self::Uri(uri) => f.write_str(uri),
         }
     }
 }

@@ -238,7 +238,9 @@ fn stat_prefix(protocol: Protocol, slot: &Slot) -> String {
 fn total_rejections(stats: &BTreeMap<String, String>) -> u64 {
     stats
         .iter()
-        .filter(|(name, _)| name.ends_with(".update_rejected") || name.ends_with(".config_fail"))
+        .filter(|(name, _)| {
+            [".update_rejected", ".update_failure", ".config_fail"].iter().any(|end| name.ends_with(end))
+        })
         .filter_map(|(_, value)| value.parse::<u64>().ok())
         .sum()
 }

@@ -27,5 +27,7 @@ pub mod provision;
 mod rt;
 pub mod shape;
 pub mod sidecar;
+pub mod story;
 mod template;
+pub mod upstream;
 pub mod world;

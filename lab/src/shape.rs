@@ -75,7 +75,7 @@ pub struct Listener {
     pub principal: Option<String>,
     /// HTTP listeners: the tokens that the gateway verifies in front of the filter.
     pub tokens: Option<TokenIssuer>,
-    /// HTTP listeners: filters of the upstream side, before `upstream_codec` (as JSON, ready for Envoy).
+    /// HTTP listeners: filters of the upstream side, ready for Envoy, `upstream_codec` as the last.
     pub upstream_http_filters: Vec<Value>,
 }
 
@@ -126,6 +126,8 @@ impl Listener {
 pub enum Site {
     /// The world's HTTP port.
     Http,
+    /// The same in HTTP/2, as for a port that is named `grpc`.
+    Http2,
     /// The world's TLS port, the gateway originating TLS.
     Https,
     /// The world's TLS port, as TCP: the application speaks TLS itself.
@@ -146,7 +148,7 @@ pub struct Cluster {
     #[serde(default)]
     pub sni: Option<String>,
     /// The endpoint's address as Envoy believes it: a name to resolve (`localhost`), or an IP which, unless it is 127.0.0.1, is
-    /// reached by a detour over loopback. 127.0.0.1 where there is none.
+    /// reached by a detour over loopback (not for `https` and `banner`). 127.0.0.1 where there is none.
     #[serde(default)]
     pub address: Option<String>,
 }
@@ -183,7 +185,7 @@ pub struct Shape {
     pub http_routes: Vec<HttpRoute>,
     /// TCP routes beside the one for any server name, which leads to the cluster `world-tls`.
     pub tcp_routes: Vec<TcpRoute>,
-    /// Clusters beside `world-http`, `world-https`, `world-tls` and `world-banner`.
+    /// Clusters beside `world-http`, `world-grpc`, `world-https`, `world-tls` and `world-banner`.
     pub clusters: Vec<Cluster>,
     /// The cluster of any other server name, instead of `world-tls`.
     pub default_tcp_cluster: Option<String>,

@@ -58,10 +58,12 @@ pub(crate) fn gateway(
         .iter()
         .map(|route| json!({"name": route.hosts.first(), "hosts": route.hosts, "cluster": route.cluster, "rewrite": route.rewrite}))
         .collect();
-    http_routes.push(json!({"name": "any", "hosts": ["*"], "cluster": "world-http", "rewrite": null}));
+    http_routes
+        .push(json!({"name": "any", "hosts": ["*"], "cluster": "world-http", "grpc_cluster": "world-grpc"}));
     let own = |name: &str, to| Cluster { name: name.to_owned(), to, sni: None, address: None };
     let clusters: Vec<Value> = [
         own("world-http", Site::Http),
+        own("world-grpc", Site::Http2),
         own("world-https", Site::Https),
         own("world-tls", Site::Tls),
         own("world-banner", Site::Banner),
@@ -87,13 +89,6 @@ pub(crate) fn gateway(
 }
 
 fn listener_context(listener: &Listener, slots: &[Slot]) -> Value {
-    let mut upstream = listener.upstream_http_filters.clone();
-    if !upstream.is_empty() {
-        upstream.push(json!({
-            "name": "envoy.filters.http.upstream_codec",
-            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"},
-        }));
-    }
     json!({
         "name": listener.name,
         "kind": listener.kind,
@@ -104,26 +99,27 @@ fn listener_context(listener: &Listener, slots: &[Slot]) -> Value {
         "principal": listener.principal,
         "issuer": listener.tokens.as_ref().map(|tokens| &tokens.issuer),
         "jwks": listener.tokens.as_ref().map(|tokens| &tokens.jwks),
-        "upstream_http_filters": upstream,
+        "upstream_http_filters": listener.upstream_http_filters,
     })
 }
 
 fn cluster_context(cluster: &Cluster, world: Ports) -> Value {
-    let (port, protocol) = match cluster.to {
-        Site::Http => (world.http, "http"),
-        Site::Https => (world.tls, "https"),
-        Site::Tls => (world.tls, "tcp"),
-        Site::Banner => (world.banner, "tcp"),
+    let (port, detour, protocol) = match cluster.to {
+        Site::Http => (world.http, Some(world.http_detour), "http"),
+        Site::Http2 => (world.http, Some(world.http_detour), "http2"),
+        Site::Https => (world.tls, None, "https"),
+        Site::Tls => (world.tls, Some(world.tls_detour), "tcp"),
+        Site::Banner => (world.banner, None, "tcp"),
     };
     let address = cluster.address.as_deref().unwrap_or("127.0.0.1");
     let is_ip = address.parse::<std::net::IpAddr>().is_ok();
-    let detour = is_ip && address != "127.0.0.1";
+    let detour = detour.filter(|_| is_ip && address != "127.0.0.1");
     json!({
         "name": cluster.name,
         "discovery": if is_ip { "STATIC" } else { "STRICT_DNS" },
         "address": address,
         "port": port,
-        "detour": detour.then_some(port),
+        "detour": detour,
         "protocol": protocol,
         "sni": cluster.sni,
     })

@@ -1,5 +1,6 @@
 //! Clients: HTTP through a sidecar, and direct connections that may send anything.
 
+mod held;
 pub mod http;
 mod stream;
 mod tls;

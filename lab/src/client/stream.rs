@@ -177,6 +177,11 @@ impl Stream {
         Ok(all)
     }
 
+    /// The same connection through something that stands in between.
+    pub(crate) fn map_io(self, wrap: impl FnOnce(Counted) -> Box<dyn Io>) -> Self {
+        Self { io: Counted::new(wrap(self.io)), local: self.local, alpn: self.alpn }
+    }
+
     pub(crate) fn into_io(self) -> Counted {
         self.io
     }

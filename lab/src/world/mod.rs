@@ -27,6 +27,10 @@ pub struct Ports {
     pub tls: u16,
     /// TCP, the server speaking first.
     pub banner: u16,
+    /// The HTTP port behind a proxy that takes CONNECT, for clusters whose address only looks like one of the internet.
+    pub http_detour: u16,
+    /// The TLS port behind such a proxy.
+    pub tls_detour: u16,
 }
 
 /// What the world has seen so far.
@@ -102,29 +106,34 @@ impl World {
         let public = public.clone();
         rt::block_on(async move {
             let counters = Counters::default();
-            let http = bind().await?;
-            let tls = bind().await?;
-            let banner = bind().await?;
+            let (http, tls, banner) = (bind().await?, bind().await?, bind().await?);
+            let (http_detour, tls_detour) = (bind().await?, bind().await?);
             let ports = Ports {
                 http: http.local_addr()?.port(),
                 tls: tls.local_addr()?.port(),
                 banner: banner.local_addr()?.port(),
+                http_detour: http_detour.local_addr()?.port(),
+                tls_detour: tls_detour.local_addr()?.port(),
             };
             let certificates = tls::Certificates::new(public);
-            let (for_http, for_tls, for_banner) = (counters.clone(), counters.clone(), counters.clone());
+            let plain = {
+                let counters = counters.clone();
+                move |stream| serve_http(stream, counters.clone())
+            };
+            let secure = {
+                let counters = counters.clone();
+                move |stream| serve_tls(stream, certificates.clone(), counters.clone())
+            };
+            let greeting = {
+                let counters = counters.clone();
+                move |stream| greet(stream, counters.clone())
+            };
             let servers = vec![
-                tokio::spawn(accept(http, move |stream| {
-                    for_http.update(|seen| seen.http_connects += 1);
-                    http::serve(stream, None, for_http.clone())
-                })),
-                tokio::spawn(accept(tls, move |stream| {
-                    for_tls.update(|seen| seen.tls_connects += 1);
-                    tls::serve(stream, certificates.clone(), for_tls.clone())
-                })),
-                tokio::spawn(accept(banner, move |stream| {
-                    for_banner.update(|seen| seen.banner_connects += 1);
-                    greet(stream, for_banner.clone())
-                })),
+                tokio::spawn(accept(http, plain.clone())),
+                tokio::spawn(accept(tls, secure.clone())),
+                tokio::spawn(accept(banner, greeting)),
+                tokio::spawn(accept(http_detour, move |stream| detour(stream, plain.clone()))),
+                tokio::spawn(accept(tls_detour, move |stream| detour(stream, secure.clone()))),
             ];
             Ok(Self { ports, counters, servers })
         })
@@ -134,6 +143,12 @@ impl World {
     #[must_use]
     pub fn ports(&self) -> Ports {
         self.ports
+    }
+
+    /// A way to look at what it has seen from another thread.
+    pub fn watch(&self) -> impl Fn() -> Seen + Send + 'static {
+        let counters = self.counters.clone();
+        move || counters.get()
     }
 
     /// What it has seen so far.
@@ -177,8 +192,33 @@ where
     }
 }
 
+async fn serve_http(stream: TcpStream, counters: Counters) {
+    counters.update(|seen| seen.http_connects += 1);
+    http::serve(stream, None, counters).await;
+}
+
+async fn serve_tls(stream: TcpStream, certificates: tls::Certificates, counters: Counters) {
+    counters.update(|seen| seen.tls_connects += 1);
+    tls::serve(stream, certificates, counters).await;
+}
+
+/// Takes a CONNECT for wherever, and serves what follows itself.
+async fn detour<F: Future<Output = ()>>(mut stream: TcpStream, serve: impl Fn(TcpStream) -> F) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) if head.len() < 4096 => head.push(byte),
+            _ => return,
+        }
+    }
+    if stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.is_ok() {
+        serve(stream).await;
+    }
+}
+
 /// Greets before the client says a word, then echoes.
 async fn greet(mut stream: TcpStream, counters: Counters) {
+    counters.update(|seen| seen.banner_connects += 1);
     if stream.write_all(BANNER).await.is_err() {
         return;
     }

@@ -1,0 +1,361 @@
+//! Plays stories on real gateways, one gateway per distinct shape, policies changed while it runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use super::report::Row;
+use super::send::{Got, send};
+use super::{GatewayShape, Gets, Over, Request, Story};
+use crate::access_log::Entry;
+use crate::certs::Principal;
+use crate::envoy::Options;
+use crate::filter::{FailurePolicy, Filter, Protocol, Wasm};
+use crate::gateway::Update;
+use crate::mesh::Mesh;
+use crate::provision::EnvoyBinary;
+use crate::shape::{ConnectMode, Kind, Listener, Shape};
+use crate::sidecar::Workload;
+use crate::upstream;
+use crate::world::Seen;
+
+/// Plays stories.
+pub struct Player {
+    /// The Envoy for gateways and sidecars.
+    pub binary: EnvoyBinary,
+    /// The filter.
+    pub wasm: PathBuf,
+    /// Which of the two protocols' requests are played.
+    pub protocols: Vec<Protocol>,
+    /// What happens when the filter's VM fails.
+    pub failure_policy: FailurePolicy,
+}
+
+/// What the stories came to.
+pub struct Outcome {
+    /// One row per request, in the order of the stories.
+    pub rows: Vec<Row>,
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    /// Whether every row is as expected, and there is at least one.
+    #[must_use]
+    pub fn ok(&self) -> bool {
+        !self.rows.is_empty() && self.rows.iter().all(|row| row.ok)
+    }
+}
+
+// === impl Player ===
+
+impl Player {
+    /// A player for both protocols.
+    #[must_use]
+    pub fn new(binary: EnvoyBinary, wasm: PathBuf) -> Self {
+        Self {
+            binary,
+            wasm,
+            protocols: vec![Protocol::Http, Protocol::Network],
+            failure_policy: FailurePolicy::default(),
+        }
+    }
+
+    /// Plays the stories; each gateway lives only as long as its stories.
+    ///
+    /// # Errors
+    /// When a mesh does not start or a policy is refused. A wrong answer is a row, not an error.
+    pub fn play(&self, stories: &[Story]) -> Result<Outcome> {
+        let mut by_shape: BTreeMap<&GatewayShape, Vec<(usize, &Story)>> = BTreeMap::new();
+        for (index, story) in stories.iter().enumerate() {
+            if story.requests().any(|request| self.plays(request)) {
+                by_shape.entry(&story.gateway).or_default().push((index, story));
+            }
+        }
+        let mut rows = Vec::new();
+        for (wish, group) in &by_shape {
+            let names: Vec<&str> = group.iter().map(|(_, story)| story.name.as_str()).collect();
+            let requests: Vec<&Request> = group
+                .iter()
+                .flat_map(|(_, story)| story.requests())
+                .filter(|request| self.plays(request))
+                .collect();
+            let mut mesh =
+                self.mesh(wish, &requests).with_context(|| format!("the mesh of {}", names.join(", ")))?;
+            for (index, story) in group {
+                let played =
+                    self.play_on(&mut mesh, story).with_context(|| format!("story {}", story.name))?;
+                rows.extend(played.into_iter().map(|row| (*index, row)));
+            }
+        }
+        rows.sort_by_key(|(index, _)| *index);
+        Ok(Outcome { rows: rows.into_iter().map(|(_, row)| row).collect() })
+    }
+
+    fn plays(&self, request: &Request) -> bool {
+        let possible = request.over.connect.is_none() || self.binary.has_connect_modes();
+        possible && self.protocols.contains(&request.over.protocol())
+    }
+
+    fn mesh(&self, wish: &GatewayShape, requests: &[&Request]) -> Result<Mesh> {
+        let overs: BTreeSet<&Over> = requests.iter().map(|request| &request.over).collect();
+        let mut listeners = overs.iter().map(|over| self.listener(wish, over)).collect::<Result<Vec<_>>>()?;
+        // The sidecars' HTTP has to end somewhere even where all stories are about TCP.
+        if !listeners.iter().any(|listener| listener.kind == Kind::Mtls80) {
+            listeners.push(Listener::new(Kind::Mtls80, Filter::None));
+        }
+        let mut shape = Shape {
+            listeners,
+            http_routes: wish.http_routes.clone(),
+            tcp_routes: wish.tcp_routes.clone(),
+            clusters: wish.clusters.clone(),
+            default_tcp_cluster: wish.default_tcp_cluster.clone(),
+        };
+        for host in &wish.originate {
+            shape.originate(host);
+        }
+        let names: BTreeSet<&str> = requests
+            .iter()
+            .filter(|request| request.through_sidecar())
+            .map(|request| request.who.as_str())
+            .collect();
+        let workloads: Vec<Workload> = names.into_iter().map(Workload::new).collect();
+        Mesh::start_with(&self.binary, &shape, &workloads, &Options::default())
+    }
+
+    fn listener(&self, wish: &GatewayShape, over: &Over) -> Result<Listener> {
+        let kind = over.kind.kind();
+        let filter = if over.native {
+            // Allows everybody nothing: what is asked is when it says so.
+            Filter::NativeRbac(vec![json!({"rules": {"action": "ALLOW", "policies": {}}})])
+        } else {
+            // Refuses everything until the first step says otherwise.
+            let mut wasm = Wasm::new(self.wasm.clone(), &json!({}));
+            wasm.failure_policy = self.failure_policy;
+            Filter::Wasm(wasm)
+        };
+        let mut listener = Listener::named(&over.name, kind, filter);
+        if kind.protocol() == Protocol::Network && self.binary.has_connect_modes() {
+            let usual = (kind == Kind::Mtls443).then_some(ConnectMode::OnDownstreamTlsHandshake);
+            listener.connect_mode = over.connect.or(wish.connect).or(usual);
+        }
+        if let Some(who) = wish.ambient.as_ref().filter(|_| kind == Kind::Ambient443) {
+            listener.principal = Some(Principal::new(who).to_string());
+        }
+        if wish.refuse_private_upstreams && kind.protocol() == Protocol::Http {
+            listener.upstream_http_filters = upstream::refuse_private_addresses()?;
+        }
+        Ok(listener)
+    }
+
+    fn play_on(&self, mesh: &mut Mesh, story: &Story) -> Result<Vec<Row>> {
+        let before = mesh.world().seen();
+        let mut rows = Vec::new();
+        let mut allowed = 0;
+        for step in &story.steps {
+            let requests: Vec<&Request> =
+                step.requests.iter().filter(|request| self.plays(request)).collect();
+            if let Some(policy) = step.policy.as_ref()
+                && let Update::Rejected(log) = mesh.gateway_mut().set_policy(policy)?
+            {
+                anyhow::bail!("the gateway refused the policy:\n{log}");
+            }
+            let title = if step.title.is_empty() { &story.title } else { &step.title };
+            for request in requests {
+                let row = play_one(mesh, request, &story.name, title);
+                allowed += u64::from(request.gets == Gets::Status(200));
+                rows.push(row);
+            }
+        }
+        // A request that slipped through behind its own denial would come late.
+        sleep(Duration::from_millis(20));
+        let reached = requests_since(&before, &mesh.world().seen());
+        if let Some(last) = rows.last_mut().filter(|row| row.ok && reached != allowed) {
+            last.ok = false;
+            last.problems.push(format!(
+                "in the whole story {reached} requests reached a site, of {allowed} that were to be allowed"
+            ));
+        }
+        Ok(rows)
+    }
+}
+
+fn requests_since(before: &Seen, after: &Seen) -> u64 {
+    after.requests.values().sum::<u64>() - before.requests.values().sum::<u64>()
+}
+
+fn play_one(mesh: &Mesh, request: &Request, story: &str, title: &str) -> Row {
+    let log = mesh.gateway().access_log();
+    let mark = log.mark();
+    let envoy_log = mesh.gateway().envoy().log().len();
+    let before = mesh.world().seen();
+    let got = send(mesh, request);
+    let after = mesh.world().seen();
+    let mut problems = Vec::new();
+    let entry = match log.next_of(mark, &request.over.name) {
+        Ok(entry) => Some(entry),
+        Err(error) => {
+            problems.push(format!("{error:#}"));
+            None
+        }
+    };
+    check_answer(request, &got, &mut problems);
+    check_site(request, &before, &after, &mut problems);
+    if let Some(entry) = &entry {
+        check_entry(request, entry, &mut problems);
+    }
+    check_logs(mesh, request, envoy_log, &mut problems);
+
+    let reason = entry.as_ref().map(|entry| denial(request, entry)).unwrap_or_default();
+    let what = match &got.what {
+        Ok(gets) => gets.to_string(),
+        Err(error) => error.clone(),
+    };
+    let state = entry.as_ref().filter(|_| request.state.is_some()).map(Entry::verdict).unwrap_or_default();
+    let shown = |what: &str, reason: &str, state: &str| {
+        [what, reason, state].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    };
+    let wanted_reason = request.reason.as_deref().unwrap_or_default();
+    let shown_reason = if request.reason.is_some() || !problems.is_empty() { reason.as_str() } else { "" };
+    let mut asks = request.ask.clone();
+    if let Some(sni) = &request.sni {
+        asks.push_str(&format!(" (SNI {sni})"));
+    }
+    Row {
+        story: story.to_owned(),
+        title: title.to_owned(),
+        who: request.who.clone(),
+        over: request.over.name.clone(),
+        asks,
+        expected: shown(
+            &request.gets.to_string(),
+            wanted_reason,
+            request.state.as_deref().unwrap_or_default(),
+        ),
+        seen: shown(&what, shown_reason, &state),
+        ok: problems.is_empty(),
+        problems,
+    }
+}
+
+fn check_answer(request: &Request, got: &Got, problems: &mut Vec<String>) {
+    match &got.what {
+        Ok(gets) if *gets == request.gets => {}
+        Ok(gets) => problems.push(format!("got {gets}, expected {}", request.gets)),
+        Err(error) => problems.push(error.clone()),
+    }
+    let Some(answer) = &got.answer else { return };
+    if let Some(body) = request.body.as_ref().filter(|body| **body != answer.text()) {
+        problems.push(format!("the body is {:?}, expected {body:?}", answer.text()));
+    }
+    for (name, value) in &request.has {
+        if answer.header(name) != *value {
+            problems.push(format!("the header {name} is {:?}, expected {value:?}", answer.header(name)));
+        }
+    }
+    let saw = answer.json();
+    for (field, value) in &request.saw {
+        let seen = saw.get(field).and_then(Value::as_str).unwrap_or_default();
+        if seen != value {
+            problems.push(format!("the site saw the {field} {seen:?}, expected {value:?}"));
+        }
+    }
+}
+
+/// A refused request must not have reached the site in any way; an allowed one exactly once.
+fn check_site(request: &Request, before: &Seen, after: &Seen, problems: &mut Vec<String>) {
+    let reached = after.reached() - before.reached();
+    match request.gets {
+        Gets::Status(200) => {
+            let requests = requests_since(before, after);
+            if requests != 1 {
+                problems.push(format!("the site saw {requests} requests, expected 1"));
+            }
+        }
+        Gets::Status(_) | Gets::Closed if reached != 0 => {
+            problems.push(format!("it was refused, and yet {reached} messages reached the site"))
+        }
+        _ => {}
+    }
+    let connects = after.connects() - before.connects();
+    if let Some(wanted) = request.connects.filter(|wanted| *wanted != connects) {
+        problems.push(format!("the gateway opened {connects} connections to the site, expected {wanted}"));
+    }
+}
+
+/// The denial's reason as the access log has it; empty where nothing was denied.
+fn denial(request: &Request, entry: &Entry) -> String {
+    let inside = |text: &str, before: &str| {
+        text.strip_prefix(before)
+            .and_then(|rest| rest.split_once("] ").map(|(reason, _)| reason).or(rest.strip_suffix(']')))
+            .map(ToOwned::to_owned)
+    };
+    match request.over.protocol() {
+        Protocol::Http => inside(&entry.details(), "egress_authz_denied["),
+        Protocol::Network => inside(&entry.verdict(), "deny["),
+    }
+    .unwrap_or_default()
+}
+
+fn check_entry(request: &Request, entry: &Entry, problems: &mut Vec<String>) {
+    let reason = denial(request, entry);
+    match &request.reason {
+        Some(wanted) if *wanted != reason => {
+            problems.push(format!("the access log's reason is {reason:?}, expected {wanted:?}"))
+        }
+        Some(wanted)
+            if request.over.protocol() == Protocol::Http
+                && !entry.verdict().starts_with(&format!("deny[{wanted}]")) =>
+        {
+            problems.push(format!("the filter state is {:?}, expected deny[{wanted}]", entry.verdict()));
+        }
+        None if request.gets == Gets::Status(200) && !reason.is_empty() => {
+            problems.push(format!("the access log says denied: {reason}"))
+        }
+        _ => {}
+    }
+    if let Some(state) = request.state.as_ref().filter(|state| **state != entry.verdict()) {
+        problems.push(format!("the filter state is {:?}, expected {state:?}", entry.verdict()));
+    }
+    for (field, value) in &request.log {
+        if entry.text(field) != *value {
+            problems.push(format!("the access log's {field} is {:?}, expected {value:?}", entry.text(field)));
+        }
+    }
+}
+
+fn check_logs(mesh: &Mesh, request: &Request, mark: usize, problems: &mut Vec<String>) {
+    let envoy = mesh.gateway().envoy();
+    if let Some(wanted) = &request.audit
+        && !soon(|| envoy.log().get(mark..).is_some_and(|log| log.contains(wanted)))
+    {
+        problems.push(format!(
+            "no line in Envoy's log holds {wanted:?}; it says:\n{}",
+            envoy.log().get(mark..).unwrap_or_default()
+        ));
+    }
+    if let Some(wanted) = &request.metric
+        && !soon(|| envoy.prometheus().is_ok_and(|page| page.contains(wanted)))
+    {
+        let page = envoy.prometheus().unwrap_or_default();
+        let ours: Vec<&str> = page.lines().filter(|line| line.contains("egress_authz")).collect();
+        problems.push(format!("the metrics do not hold {wanted:?}; ours are:\n{}", ours.join("\n")));
+    }
+}
+
+fn soon(condition: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    loop {
+        if condition() {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,69 @@
+//! What came of each request, and the table of it.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use serde::Serialize;
+
+/// One line of the report.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// The story's name.
+    pub story: String,
+    /// What the story or its step is about.
+    pub title: String,
+    /// Who asked.
+    pub who: String,
+    /// Over which listener.
+    pub over: String,
+    /// What was asked.
+    pub asks: String,
+    /// What should come of it.
+    pub expected: String,
+    /// What came.
+    pub seen: String,
+    /// Whether everything was as the story says.
+    pub ok: bool,
+    /// What was not.
+    pub problems: Vec<String>,
+}
+
+/// Prints the rows for people; colour only on a terminal.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn print_table(rows: &[Row]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let colour = out.is_terminal();
+    let paint =
+        |code: &str, text: &str| if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() };
+    let width = |of: fn(&Row) -> &str, least: usize| {
+        rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0).max(least)
+    };
+    let (who, over) = (width(|row| &row.who, 3), width(|row| &row.over, 4));
+    let (asks, expected) = (width(|row| &row.asks, 4), width(|row| &row.expected, 8));
+    let mut title = String::new();
+    writeln!(out, "     {:who$}  {:over$}  {:asks$}  {:expected$}  seen", "who", "over", "asks", "expected")?;
+    for row in rows {
+        let heading = format!("{}  {}", row.story, row.title);
+        if heading != title {
+            writeln!(out, "\n{}", paint("1", &heading))?;
+            title = heading;
+        }
+        let mark = if row.ok { paint("32", "ok  ") } else { paint("31", "FAIL") };
+        let line = format!(
+            "{:who$}  {:over$}  {:asks$}  {:expected$}  {}",
+            row.who, row.over, row.asks, row.expected, row.seen
+        );
+        writeln!(out, "{mark} {}", line.trim_end())?;
+        for problem in &row.problems {
+            writeln!(out, "       {}", paint("31", problem))?;
+        }
+    }
+    let failed = rows.iter().filter(|row| !row.ok).count();
+    writeln!(out)?;
+    if failed == 0 {
+        writeln!(out, "{}", paint("32", &format!("All {} answers are as expected.", rows.len())))
+    } else {
+        writeln!(out, "{}", paint("31", &format!("{failed} of {} answers are not as expected.", rows.len())))
+    }
+}

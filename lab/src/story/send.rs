@@ -1,0 +1,114 @@
+//! Sends a story's request the way it says, and tells what came back.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{Gets, Request};
+use crate::certs::{Identity, Principal};
+use crate::client::http::{Answer, Ask};
+use crate::client::{Closed, Stream, Tls};
+use crate::filter::Protocol;
+use crate::mesh::Mesh;
+use crate::shape::Kind;
+use crate::world::BANNER;
+
+/// What came back.
+pub(super) struct Got {
+    pub(super) what: Result<Gets, String>,
+    pub(super) answer: Option<Answer>,
+}
+
+pub(super) fn send(mesh: &Mesh, request: &Request) -> Got {
+    match attempt(mesh, request) {
+        Ok(Some(answer)) => Got { what: Ok(Gets::Status(answer.status)), answer: Some(answer) },
+        Ok(None) => Got { what: Ok(Gets::Greeting), answer: None },
+        Err(error) => match error.downcast_ref::<Closed>() {
+            Some(Closed { received: 0 }) => Got { what: Ok(Gets::Closed), answer: None },
+            _ => Got { what: Err(format!("{error:#}")), answer: None },
+        },
+    }
+}
+
+fn attempt(mesh: &Mesh, request: &Request) -> Result<Option<Answer>> {
+    let listen = request.ask.strip_prefix("LISTEN tcp://");
+    let ask = Ask::parse(&request.ask)?;
+    let mut ask = request.headers.iter().fold(ask, |ask, (name, value)| ask.header(name, value));
+    if request.over.kind.kind() == Kind::Ambient80 && request.who != "none" {
+        ask = ask.header("x-lab-peer-principal", &Principal::new(&request.who).to_string());
+    }
+    if let Some(host) = listen {
+        let mut stream = outer(mesh, request, host)?;
+        let greeting = stream.receive_until(b"\n")?;
+        if greeting != BANNER {
+            bail!("heard {:?}", String::from_utf8_lossy(&greeting));
+        }
+        return Ok(None);
+    }
+    let stream = outer(mesh, request, ask.host())?;
+    let stream = match (request.over.protocol(), ask.scheme.as_str()) {
+        (Protocol::Http, _) | (Protocol::Network, "http") => stream,
+        (Protocol::Network, _) => {
+            let name = request.inner_sni.as_deref().unwrap_or_else(|| ask.host());
+            stream.tls(&Tls::public(mesh.public(), name)?)?
+        }
+    };
+    if request.http2 { stream.http2(&ask) } else { stream.http1(&ask) }.map(Some)
+}
+
+/// The connection up to the gateway, its own TLS included.
+fn outer(mesh: &Mesh, request: &Request, host: &str) -> Result<Stream> {
+    let listener = request.over.name.as_str();
+    let kind = request.over.kind.kind();
+    if request.through_sidecar() {
+        let sidecars = mesh.sidecars()?;
+        let address = match kind.protocol() {
+            Protocol::Http => sidecars.http(&request.who)?,
+            Protocol::Network => sidecars.tcp(&request.who, listener)?,
+        };
+        return Stream::connect(address);
+    }
+    match kind {
+        Kind::Mtls80 | Kind::Mtls443 => {
+            let sni = request.sni.as_deref().unwrap_or(host);
+            let alpn: &[&str] = match kind {
+                Kind::Mtls80 if request.http2 => &["h2"],
+                Kind::Mtls80 => &["http/1.1"],
+                _ => &["istio"],
+            };
+            if request.hold_finished {
+                let tls =
+                    Tls::mesh(mesh.authority(), identity(mesh, &request.who)?, Some(sni))?.with_alpn(alpn);
+                let stream = Stream::connect(mesh.gateway().address(listener)?)?;
+                return stream.tls_held(&tls, greeted(mesh), HOLD_AT_MOST);
+            }
+            mesh.direct(listener, identity(mesh, &request.who)?, Some(sni), alpn)
+        }
+        Kind::Pass444 | Kind::Ambient80 | Kind::Ambient443 => {
+            Stream::connect(mesh.gateway().address(listener)?)
+        }
+    }
+}
+
+/// How long a Finished is held back where nobody dials before it comes.
+const HOLD_AT_MOST: Duration = Duration::from_millis(300);
+
+/// Whether the site has greeted since now, a moment for its bytes to reach the gateway included.
+fn greeted(mesh: &Mesh) -> impl Fn() -> bool + Send + 'static {
+    let seen = mesh.world().watch();
+    let before = seen().banner_connects;
+    let since = OnceLock::new();
+    move || {
+        seen().banner_connects > before
+            && since.get_or_init(Instant::now).elapsed() > Duration::from_millis(100)
+    }
+}
+
+fn identity(mesh: &Mesh, who: &str) -> Result<Option<Identity>> {
+    match who {
+        "none" => Ok(None),
+        "nameless" => mesh.authority().workload(&Principal::Nobody).map(Some),
+        who => mesh.identity(who).map(Some).with_context(|| format!("a certificate for {who}")),
+    }
+}
