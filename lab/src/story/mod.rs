@@ -140,6 +140,8 @@ pub enum Gets {
     Closed,
     /// The greeting of a server that speaks first.
     Greeting,
+    /// Nothing, on a connection that stays open.
+    Silence,
 }
 
 // === impl Gets ===
@@ -150,6 +152,7 @@ impl fmt::Display for Gets {
             Self::Status(status) => write!(f, "{status}"),
             Self::Closed => f.write_str("closed"),
             Self::Greeting => f.write_str("greeting"),
+            Self::Silence => f.write_str("silence"),
         }
     }
 }
@@ -159,11 +162,12 @@ impl<'de> Deserialize<'de> for Gets {
         match Value::deserialize(deserializer)? {
             Value::String(text) if text == "closed" => Ok(Self::Closed),
             Value::String(text) if text == "greeting" => Ok(Self::Greeting),
+            Value::String(text) if text == "silence" => Ok(Self::Silence),
             Value::Number(status) => {
                 let status = status.as_u64().and_then(|status| u16::try_from(status).ok());
                 status.map(Self::Status).ok_or_else(|| D::Error::custom("not an HTTP status"))
             }
-            other => Err(D::Error::custom(format!("{other}: a status, `closed` or `greeting`"))),
+            other => Err(D::Error::custom(format!("{other}: a status, `closed`, `greeting` or `silence`"))),
         }
     }
 }

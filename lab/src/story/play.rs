@@ -276,7 +276,7 @@ fn check_site(request: &Request, before: &Seen, after: &Seen, problems: &mut Vec
                 problems.push(format!("the site saw {requests} requests, expected 1"));
             }
         }
-        Gets::Status(_) | Gets::Closed if reached != 0 => {
+        Gets::Status(_) | Gets::Closed | Gets::Silence if reached != 0 => {
             problems.push(format!("it was refused, and yet {reached} messages reached the site"))
         }
         _ => {}

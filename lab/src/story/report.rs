@@ -36,27 +36,35 @@ pub fn print_table(rows: &[Row]) -> io::Result<()> {
     let colour = out.is_terminal();
     let paint =
         |code: &str, text: &str| if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() };
-    let width = |of: fn(&Row) -> &str, least: usize| {
-        rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0).max(least)
-    };
-    let (who, over) = (width(|row| &row.who, 3), width(|row| &row.over, 4));
-    let (asks, expected) = (width(|row| &row.asks, 4), width(|row| &row.expected, 8));
-    let mut title = String::new();
-    writeln!(out, "     {:who$}  {:over$}  {:asks$}  {:expected$}  seen", "who", "over", "asks", "expected")?;
-    for row in rows {
-        let heading = format!("{}  {}", row.story, row.title);
-        if heading != title {
-            writeln!(out, "\n{}", paint("1", &heading))?;
-            title = heading;
-        }
-        let mark = if row.ok { paint("32", "ok  ") } else { paint("31", "FAIL") };
-        let line = format!(
-            "{:who$}  {:over$}  {:asks$}  {:expected$}  {}",
-            row.who, row.over, row.asks, row.expected, row.seen
-        );
-        writeln!(out, "{mark} {}", line.trim_end())?;
-        for problem in &row.problems {
-            writeln!(out, "       {}", paint("31", problem))?;
+    // Each story has columns of its own width: one long name would make all of them too wide to read.
+    for story in rows.chunk_by(|one, next| one.story == next.story) {
+        let width = |of: fn(&Row) -> &str, head: &str| {
+            story.iter().map(|row| of(row).chars().count()).max().unwrap_or(0).max(head.len())
+        };
+        let (who, over) = (width(|row| &row.who, "who"), width(|row| &row.over, "over"));
+        let (asks, expected) = (width(|row| &row.asks, "asks"), width(|row| &row.expected, "expected"));
+        let mut title = "";
+        for row in story {
+            if row.title != title {
+                writeln!(out, "\n{}", paint("1", &format!("{}  {}", row.story, row.title)))?;
+                if title.is_empty() {
+                    let head = format!(
+                        "     {:who$}  {:over$}  {:asks$}  {:expected$}  seen",
+                        "who", "over", "asks", "expected"
+                    );
+                    writeln!(out, "{}", paint("2", &head))?;
+                }
+                title = &row.title;
+            }
+            let mark = if row.ok { paint("32", "ok  ") } else { paint("31", "FAIL") };
+            let line = format!(
+                "{:who$}  {:over$}  {:asks$}  {:expected$}  {}",
+                row.who, row.over, row.asks, row.expected, row.seen
+            );
+            writeln!(out, "{mark} {}", line.trim_end())?;
+            for problem in &row.problems {
+                writeln!(out, "       {}", paint("31", problem))?;
+            }
         }
     }
     let failed = rows.iter().filter(|row| !row.ok).count();

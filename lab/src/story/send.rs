@@ -22,8 +22,9 @@ pub(super) struct Got {
 
 pub(super) fn send(mesh: &Mesh, request: &Request) -> Got {
     match attempt(mesh, request) {
-        Ok(Some(answer)) => Got { what: Ok(Gets::Status(answer.status)), answer: Some(answer) },
-        Ok(None) => Got { what: Ok(Gets::Greeting), answer: None },
+        Ok(Came::Answer(answer)) => Got { what: Ok(Gets::Status(answer.status)), answer: Some(answer) },
+        Ok(Came::Greeting) => Got { what: Ok(Gets::Greeting), answer: None },
+        Ok(Came::Nothing) => Got { what: Ok(Gets::Silence), answer: None },
         Err(error) => match error.downcast_ref::<Closed>() {
             Some(Closed { received: 0 }) => Got { what: Ok(Gets::Closed), answer: None },
             _ => Got { what: Err(format!("{error:#}")), answer: None },
@@ -31,7 +32,13 @@ pub(super) fn send(mesh: &Mesh, request: &Request) -> Got {
     }
 }
 
-fn attempt(mesh: &Mesh, request: &Request) -> Result<Option<Answer>> {
+enum Came {
+    Answer(Answer),
+    Greeting,
+    Nothing,
+}
+
+fn attempt(mesh: &Mesh, request: &Request) -> Result<Came> {
     let listen = request.ask.strip_prefix("LISTEN tcp://");
     let ask = Ask::parse(&request.ask)?;
     let mut ask = request.headers.iter().fold(ask, |ask, (name, value)| ask.header(name, value));
@@ -40,11 +47,17 @@ fn attempt(mesh: &Mesh, request: &Request) -> Result<Option<Answer>> {
     }
     if let Some(host) = listen {
         let mut stream = outer(mesh, request, host)?;
+        if request.gets == Gets::Silence {
+            return match stream.receive(SILENCE)? {
+                None => Ok(Came::Nothing),
+                Some(bytes) => bail!("heard {:?}", String::from_utf8_lossy(&bytes)),
+            };
+        }
         let greeting = stream.receive_until(b"\n")?;
         if greeting != BANNER {
             bail!("heard {:?}", String::from_utf8_lossy(&greeting));
         }
-        return Ok(None);
+        return Ok(Came::Greeting);
     }
     let stream = outer(mesh, request, ask.host())?;
     let stream = match (request.over.protocol(), ask.scheme.as_str()) {
@@ -54,7 +67,7 @@ fn attempt(mesh: &Mesh, request: &Request) -> Result<Option<Answer>> {
             stream.tls(&Tls::public(mesh.public(), name)?)?
         }
     };
-    if request.http2 { stream.http2(&ask) } else { stream.http1(&ask) }.map(Some)
+    if request.http2 { stream.http2(&ask) } else { stream.http1(&ask) }.map(Came::Answer)
 }
 
 /// The connection up to the gateway, its own TLS included.
@@ -81,15 +94,23 @@ fn outer(mesh: &Mesh, request: &Request, host: &str) -> Result<Stream> {
                 let tls =
                     Tls::mesh(mesh.authority(), identity(mesh, &request.who)?, Some(sni))?.with_alpn(alpn);
                 let stream = Stream::connect(mesh.gateway().address(listener)?)?;
-                return stream.tls_held(&tls, greeted(mesh), HOLD_AT_MOST);
+                return stream.tls_held(&tls, greeted(mesh), HOLD_AT_MOST).map_err(before_the_site);
             }
-            mesh.direct(listener, identity(mesh, &request.who)?, Some(sni), alpn)
+            mesh.direct(listener, identity(mesh, &request.who)?, Some(sni), alpn).map_err(before_the_site)
         }
         Kind::Pass444 | Kind::Ambient80 | Kind::Ambient443 => {
             Stream::connect(mesh.gateway().address(listener)?)
         }
     }
 }
+
+/// What came while the handshake with the gateway was going on was not the site's.
+fn before_the_site(error: anyhow::Error) -> anyhow::Error {
+    if error.is::<Closed>() { Closed { received: 0 }.into() } else { error }
+}
+
+/// Who has not spoken after so long on a loopback is silent.
+const SILENCE: Duration = Duration::from_millis(700);
 
 /// How long a Finished is held back where nobody dials before it comes.
 const HOLD_AT_MOST: Duration = Duration::from_millis(300);
