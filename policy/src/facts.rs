@@ -77,6 +77,7 @@ pub struct Facts<'a> {
     method: OnceCell<Read<Vec<u8>>>,
     path: OnceCell<Read<Vec<u8>>>,
     cluster: OnceCell<Read<Vec<u8>>>,
+    upstream: OnceCell<Read<IpAddr>>,
     now: OnceCell<Result<Timestamp, Unreadable>>,
     headers: Cache<str, Vec<u8>>,
     claims: Cache<[Box<str>], Claim>,
@@ -133,6 +134,7 @@ impl<'a> Facts<'a> {
             method: OnceCell::new(),
             path: OnceCell::new(),
             cluster: OnceCell::new(),
+            upstream: OnceCell::new(),
             now: OnceCell::new(),
             headers: RefCell::default(),
             claims: RefCell::default(),
@@ -239,11 +241,10 @@ impl<'a> Facts<'a> {
     }
 
     pub(crate) fn upstream_address(&self) -> Result<Option<IpAddr>, Unreadable> {
-        match self.attributes.upstream_address()? {
-            None => Ok(None),
-            Some(address) if address.is_empty() => Ok(None),
-            Some(address) => parse_address(&address).map(Some).ok_or(Unreadable),
-        }
+        let upstream = look(&self.upstream, Reach::Host, || {
+            ip(self.attributes.upstream_address().map(|address| address.filter(|text| !text.is_empty())))
+        })?;
+        Ok(upstream.copied())
     }
 
     pub(crate) fn header(&self, name: &str, reach: Reach) -> Rc<Read<Vec<u8>>> {

@@ -103,9 +103,8 @@ impl Problem {
             Self::UnknownKey { nearest } | Self::UnknownValue { nearest, .. } => {
                 nearest.map(|nearest| format!("write `{nearest}`"))
             }
-            Self::Null | Self::EmptyList | Self::EmptyObject => {
-                Some("leave the key out, or fill it".to_owned())
-            }
+            Self::Null => Some("leave it out, or write a value".to_owned()),
+            Self::EmptyList | Self::EmptyObject => Some("leave it out, or fill it".to_owned()),
             Self::DuplicateKey => Some("keep one".to_owned()),
             Self::WrongType { repair, .. } => repair.clone(),
             Self::BadValue { fault, .. } | Self::Rule(fault) => fault.repair().map(str::to_owned),

@@ -101,7 +101,8 @@ fn read_ports(reader: &mut Reader, written: &Written<'_>) -> Field<u16> {
 fn read_port(reader: &mut Reader, json: &Json, path: &Path<'_>) -> Option<u16> {
     let (text, port) = match json {
         Json::Text(text) => {
-            let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+            // As in a host pattern: "0443" is a number in most languages, and not in all of them the same one.
+            let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
             let port = plain.then(|| text.parse::<u16>().ok()).flatten();
             (text.to_string(), port)
         }

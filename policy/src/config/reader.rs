@@ -3,6 +3,7 @@
 use super::error::{ConfigError, Problem};
 use super::json::{Json, Object};
 use crate::Fault;
+use std::collections::HashSet;
 use std::fmt;
 
 /// A place in the configuration, as a chain from the leaf to the root.
@@ -56,6 +57,7 @@ impl fmt::Display for Path<'_> {
         let first = self.parent.is_none_or(|parent| parent.parent.is_none());
         match self.step {
             Step::Root => Ok(()),
+            Step::Key("") => f.write_str("\"\""),
             Step::Key(key) if first => f.write_str(key),
             Step::Key(key) => write!(f, ".{key}"),
             Step::Index(index) => write!(f, "[{index}]"),
@@ -121,8 +123,9 @@ impl Reader {
             return None;
         };
         let entries = Entries { object, path };
-        for (at, (key, _)) in entries.iter().enumerate() {
-            if entries.iter().take(at).any(|(earlier, _)| earlier == key) {
+        let mut seen = HashSet::new();
+        for (key, _) in entries.iter() {
+            if !seen.insert(key) {
                 self.note(&path.key(key), Problem::DuplicateKey);
             }
         }

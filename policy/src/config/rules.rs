@@ -84,12 +84,14 @@ pub(super) fn read_policies(
         let Some(policy) = read_policy(reader, item, &path, settings, sets) else {
             continue;
         };
-        let key = (policy.namespace.clone(), policy.name.clone());
-        if let Some(first) = names.insert(key, at)
-            && !policy.name.is_empty()
-        {
-            let what = format!("policies[{first}] has this name in the same namespace");
-            reader.fault(&path.key("name"), &policy.name, Fault::new(what));
+        // Where name or namespace could not be read, it is not known whose name this would be a second time.
+        let namespace_known = policy.namespace.is_some() || !has_namespace(item);
+        if namespace_known && !policy.name.is_empty() {
+            let first = *names.entry((policy.namespace.clone(), policy.name.clone())).or_insert(at);
+            if first != at {
+                let what = format!("policies[{first}] has this name in the same namespace");
+                reader.fault(&path.key("name"), &policy.name, Fault::with_repair(what, "rename one of them"));
+            }
         }
         policies.push(policy);
     }
@@ -121,7 +123,9 @@ fn read_policy(
         }
         Ok(Box::from(text))
     });
-    let scope = Scope { domains: &settings.trust_domains, sets, namespace: namespace.as_deref() };
+    // A namespace with an error in it is still one, so that its service accounts are not blamed as well.
+    let own = namespace.as_deref().or(entries.get("namespace").map(|_| "unknown"));
+    let scope = Scope { domains: &settings.trust_domains, sets, namespace: own };
     let rules = read_rules(reader, &entries, scope);
     if rules.is_empty() && action != Action::Allow && is_empty_or_absent(entries.get("rules")) {
         let what = "a DENY or AUDIT without rules never matches";
@@ -129,6 +133,10 @@ fn read_policy(
         reader.note(&path.key("rules"), Problem::Rule(fault));
     }
     Some(Policy { name, namespace, action, mode, protocols, expires, owner, rules })
+}
+
+fn has_namespace(policy: &Json) -> bool {
+    matches!(policy, Json::Object(object) if object.get("namespace").is_some())
 }
 
 fn is_empty_or_absent(rules: Option<&Json>) -> bool {

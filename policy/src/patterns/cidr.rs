@@ -1,7 +1,7 @@
 //! `ipBlocks`: a CIDR range or a single address.
 
 use crate::Fault;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use std::net::IpAddr;
 
 /// A range of addresses; a bare address is the range of itself.
@@ -18,7 +18,7 @@ impl CidrPattern {
             return Err(Fault::new("an empty string"));
         }
         let net = if text.contains('/') {
-            text.parse::<IpNet>().ok().map(|net| net.trunc())
+            text.parse::<IpNet>().ok().map(|net| unmapped(net.trunc()))
         } else {
             text.parse::<IpAddr>().ok().map(|ip| IpNet::from(ip.to_canonical()))
         };
@@ -34,6 +34,16 @@ impl CidrPattern {
     }
 }
 
+/// Addresses are compared in their IPv4 form where they have one, so a range of IPv4-mapped addresses is the
+/// IPv4 range inside.
+fn unmapped(net: IpNet) -> IpNet {
+    let IpNet::V6(v6) = net else {
+        return net;
+    };
+    let inside = v6.network().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96));
+    inside.and_then(|(ip, prefix)| Ipv4Net::new(ip, prefix).ok()).map_or(net, IpNet::V4)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +57,9 @@ mod tests {
         assert!(matches("10.0.0.1", "10.0.0.1"));
         assert!(!matches("10.0.0.1", "10.0.0.2"));
         assert!(matches("::ffff:10.0.0.1", "10.0.0.1"));
+        assert!(matches("::ffff:10.0.0.0/104", "10.255.0.1"));
+        assert!(!matches("::ffff:10.0.0.0/104", "11.0.0.1"));
+        assert!(matches("::ffff:0:0/96", "11.0.0.1"));
         assert!(matches("2001:db8::/32", "2001:db8:1::1"));
         assert!(matches("0.0.0.0/0", "1.2.3.4"));
         assert!(!matches("0.0.0.0/0", "::1"));

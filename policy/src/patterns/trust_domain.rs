@@ -17,9 +17,11 @@ impl TrustDomainPattern {
         let pattern = TextPattern::parse(text)?;
         let literal = pattern.literal();
         if !literal.is_empty() && !is_trust_domain(literal) {
-            return Err(Fault::new(
-                "not a trust domain: lower-case letters, digits, `.`, `-` and `_`, without a path",
-            ));
+            let what = "not a trust domain: lower-case letters, digits, `.`, `-` and `_`, without a path";
+            return Err(match text.strip_prefix("spiffe://") {
+                Some(rest) => Fault::with_repair(what, format!("write `{rest}`")),
+                None => Fault::new(what),
+            });
         }
         Ok(Self(pattern))
     }

@@ -55,11 +55,13 @@ impl Engine {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let Config { settings, host_sets, policies } = config;
+        let mut exist = policies.iter().filter(|policy| policy.speaks(settings.protocol));
+        let expires = exist.clone().any(|policy| policy.expires.is_some());
         let rehearses = [settings.sni_mismatch, settings.route_mismatch].contains(&Guard::DryRun)
-            || policies.iter().any(|policy| policy.mode == PolicyMode::DryRun);
+            || exist.any(|policy| policy.mode == PolicyMode::DryRun);
         Self {
             index: Index::new(&policies, settings.protocol),
-            expires: policies.iter().any(|policy| policy.expires.is_some()),
+            expires,
             rehearses,
             settings,
             host_sets,
