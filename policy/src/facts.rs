@@ -6,7 +6,6 @@ use crate::patterns::{ServerNamePattern, TrustDomains};
 use crate::peer::Peer;
 use crate::time::Timestamp;
 use std::cell::{OnceCell, RefCell};
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -59,8 +58,8 @@ pub(crate) enum Reach {
     Host,
 }
 
-/// Answers to questions of which there are many.
-type Cache<K, T> = RefCell<BTreeMap<Box<K>, Rc<Read<T>>>>;
+/// Answers to questions of which there are many; a decision asks few of them.
+type Cache<K, T> = RefCell<Vec<(Box<K>, Rc<Read<T>>)>>;
 
 /// The facts of one request or connection.
 pub struct Facts<'a> {
@@ -289,16 +288,16 @@ fn look<T>(
 /// As [`look`], for attributes of which there are many.
 fn look_up<K, T>(cells: &Cache<K, T>, key: &K, reach: Reach, ask: impl FnOnce() -> Read<T>) -> Rc<Read<T>>
 where
-    K: Ord + ?Sized,
-    Box<K>: Ord + std::borrow::Borrow<K> + for<'k> From<&'k K>,
+    K: PartialEq + ?Sized,
+    Box<K>: for<'k> From<&'k K>,
 {
-    let known = cells.borrow().get(key).cloned();
+    let known = cells.borrow().iter().find(|(asked, _)| **asked == *key).map(|(_, answer)| Rc::clone(answer));
     match (known, reach) {
         (Some(answer), _) => answer,
         (None, Reach::Known) => Rc::new(Err(Unreadable)),
         (None, Reach::Host) => {
             let answer = Rc::new(ask());
-            cells.borrow_mut().insert(Box::from(key), Rc::clone(&answer));
+            cells.borrow_mut().push((Box::from(key), Rc::clone(&answer)));
             answer
         }
     }

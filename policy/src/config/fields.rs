@@ -2,7 +2,7 @@
 
 use super::error::Problem;
 use super::host_sets::HostSets;
-use super::json::Json;
+use super::json::{Json, number_text};
 use super::reader::{Path, Reader};
 use crate::Fault;
 use crate::patterns::{
@@ -114,7 +114,7 @@ fn read_port(reader: &mut Reader, json: &Json, path: &Path<'_>) -> Option<u16> {
                 reason = "the comparison refuses what was cut"
             )]
             let port = *number as u16;
-            (number.to_string(), (f64::from(port) == *number).then_some(port))
+            (number_text(*number), (f64::from(port) == *number).then_some(port))
         }
         Json::Null => {
             reader.note(path, Problem::Null);

@@ -7,35 +7,39 @@ use crate::Fault;
 use crate::names::is_dns_subdomain;
 use crate::patterns::HostPattern;
 use crate::rules::{HostEntry, HostSet};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// The sets by name.
-pub(super) struct HostSets(BTreeMap<Box<str>, Rc<HostSet>>);
+/// The sets, sorted by name.
+pub(super) struct HostSets(Vec<Rc<HostSet>>);
 
 impl HostSets {
+    fn get(&self, name: &str) -> Option<&Rc<HostSet>> {
+        let at = self.0.binary_search_by(|set| (*set.name).cmp(name)).ok()?;
+        self.0.get(at)
+    }
+
     /// Parses an entry of `hosts`: `@name` or a pattern.
     pub(super) fn parse_entry(&self, text: &str) -> Result<HostEntry, Fault> {
         let Some(name) = text.strip_prefix('@') else {
             return HostPattern::parse(text).map(HostEntry::Pattern);
         };
-        if let Some(set) = self.0.get(name) {
+        if let Some(set) = self.get(name) {
             return Ok(HostEntry::Set(Rc::clone(set)));
         }
         let what = "no host set has this name";
-        Err(match nearest(name, self.0.keys().map(|name| &**name)) {
+        Err(match nearest(name, self.0.iter().map(|set| &*set.name)) {
             Some(nearest) => Fault::with_repair(what, format!("write `@{nearest}`")),
             None => Fault::new(what),
         })
     }
 
     pub(super) fn into_sets(self) -> Vec<Rc<HostSet>> {
-        self.0.into_values().collect()
+        self.0
     }
 }
 
 pub(super) fn read(reader: &mut Reader, top: &Entries<'_>) -> HostSets {
-    let mut sets = BTreeMap::new();
+    let mut sets: Vec<Rc<HostSet>> = Vec::new();
     let path = top.path.key("hostSets");
     let Some(entries) = top.get("hostSets").and_then(|json| reader.map(json, &path)) else {
         return HostSets(sets);
@@ -52,7 +56,9 @@ pub(super) fn read(reader: &mut Reader, top: &Entries<'_>) -> HostSets {
         let patterns = read_patterns(reader, json, &path);
         // A set with an error in it keeps its name, so that those who use it are not blamed as well.
         let set = HostSet { name: name.into(), patterns };
-        sets.entry(name.into()).or_insert_with(|| Rc::new(set));
+        if let Err(at) = sets.binary_search_by(|earlier| (*earlier.name).cmp(name)) {
+            sets.insert(at, Rc::new(set));
+        }
     }
     HostSets(sets)
 }

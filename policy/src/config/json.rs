@@ -47,6 +47,21 @@ impl Object {
     }
 }
 
+/// A number as an error shows it, to three decimals. The standard library's exact form would be a twentieth
+/// of the filter.
+pub(super) fn number_text(number: f64) -> String {
+    let thousandths = (number * 1000.0).round();
+    if thousandths.abs() > 1e15 || thousandths.is_nan() {
+        return "a number out of range".to_owned();
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "within the bounds just checked")]
+    let thousandths = thousandths as i64;
+    let sign = if thousandths < 0 { "-" } else { "" };
+    let (whole, rest) = (thousandths.abs() / 1000, thousandths.abs() % 1000);
+    let text = format!("{sign}{whole}.{rest:03}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(JsonVisitor)
@@ -114,5 +129,27 @@ impl<'de> Visitor<'de> for JsonVisitor {
             object.push((key.into_boxed_str(), value));
         }
         Ok(Json::Object(Object(object)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_errors() {
+        for (number, text) in [
+            (0.0, "0"),
+            (443.0, "443"),
+            (70_000.0, "70000"),
+            (4.5, "4.5"),
+            (-1.0, "-1"),
+            (-0.25, "-0.25"),
+            (0.1234, "0.123"),
+        ] {
+            assert_eq!(number_text(number), text);
+        }
+        assert_eq!(number_text(1e300), "a number out of range");
+        assert_eq!(number_text(f64::NAN), "a number out of range");
     }
 }

@@ -15,7 +15,7 @@ mod settings;
 pub use bundle::unpack;
 pub use error::{ConfigError, Problem};
 pub use json::{Json, Object};
-pub use response::DenyResponse;
+pub use response::{DenyResponse, Placeholder, Template};
 pub use settings::{Effect, Guard, Mode, Settings, Unauthenticated};
 
 use crate::rules::{HostSet, Policy};

@@ -1,7 +1,7 @@
 //! `denyResponse`: what a refused HTTP client sees.
 
 use super::error::Problem;
-use super::json::Json;
+use super::json::{Json, number_text};
 use super::reader::{Entries, Path, Reader, nearest};
 use crate::Fault;
 use crate::patterns::is_token_byte;
@@ -149,7 +149,7 @@ fn read_status(reader: &mut Reader, json: &Json, path: &Path<'_>) -> Option<u16>
     let status = (400..=599_u16).find(|status| f64::from(*status) == *number);
     if status.is_none() {
         let fault = Fault::new("a refusal's status is a whole number from 400 to 599");
-        reader.fault(path, &number.to_string(), fault);
+        reader.fault(path, &number_text(*number), fault);
     }
     status
 }

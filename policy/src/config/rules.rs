@@ -311,5 +311,14 @@ fn read_fields(
 
 /// What costs no host call is asked first.
 fn by_cost(predicates: &mut [Predicate]) {
-    predicates.sort_by_key(Predicate::cost);
+    // A handful at most: a sorting algorithm would outweigh what it sorts.
+    for end in 1..predicates.len() {
+        for at in (1..=end).rev() {
+            let costs =
+                (predicates.get(at - 1).map(Predicate::cost), predicates.get(at).map(Predicate::cost));
+            if costs.0 > costs.1 {
+                predicates.swap(at - 1, at);
+            }
+        }
+    }
 }

@@ -1,0 +1,19 @@
+//! Stamps the git revision into the filter, so that a gateway's log tells which build it runs.
+
+use std::process::Command;
+
+fn main() {
+    println!("cargo:rerun-if-changed=.git/HEAD");
+    println!("cargo:rerun-if-changed=.git/index");
+    println!("cargo:rerun-if-env-changed=EGRESS_AUTHZ_REVISION");
+    let revision = std::env::var("EGRESS_AUTHZ_REVISION").ok().or_else(git_revision);
+    println!("cargo:rustc-env=EGRESS_AUTHZ_REVISION={}", revision.as_deref().unwrap_or("unknown"));
+}
+
+/// The short hash of HEAD; a build from a source archive has none.
+fn git_revision() -> Option<String> {
+    let output = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let revision = text.trim();
+    (output.status.success() && !revision.is_empty()).then(|| revision.to_owned())
+}

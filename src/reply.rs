@@ -1,0 +1,40 @@
+//! What a refused HTTP client sees, and what the access log says of it.
+
+use crate::host::{self, Level};
+use egress_policy::config::{DenyResponse, Placeholder};
+use egress_policy::{Facts, Reason};
+
+/// Answers with `denyResponse`; gRPC clients get `grpc-status: 7`, which Envoy derives from the status 403.
+pub(crate) fn deny(response: &DenyResponse, facts: &Facts<'_>, reason: &Reason<'_>) {
+    let fill = |placeholder| fill(placeholder, facts, reason);
+    let headers: Vec<_> =
+        response.headers.iter().map(|(name, template)| (&**name, template.render(fill))).collect();
+    let details = format!("egress_authz_denied[{reason}]");
+    send(response.status, &details, &response.body, &headers);
+}
+
+/// Answers where no configuration was ever accepted.
+pub(crate) fn without_configuration() {
+    let response = DenyResponse::default();
+    let details = format!("egress_authz_denied[{}]", Reason::AttributeUnavailable);
+    send(response.status, &details, &response.body, &[]);
+}
+
+fn send(status: u16, details: &str, body: &str, headers: &[(&str, String)]) {
+    if host::send_local_response(status, details, body, headers).is_err() {
+        host::log(Level::Error, "egress-authz: the host did not take the refusal; the request is held");
+    }
+}
+
+fn fill(placeholder: Placeholder, facts: &Facts<'_>, reason: &Reason<'_>) -> String {
+    let rule = reason.rule();
+    match placeholder {
+        Placeholder::Reason => reason.to_string(),
+        Placeholder::Policy => rule.map(|rule| rule.policy.name.to_string()).unwrap_or_default(),
+        Placeholder::Rule => rule.map(|rule| rule.rule.to_string()).unwrap_or_default(),
+        Placeholder::Namespace => {
+            facts.peer().ok().and_then(|peer| peer.namespace()).unwrap_or_default().to_owned()
+        }
+        Placeholder::Host => facts.host().map(ToString::to_string).unwrap_or_default(),
+    }
+}
