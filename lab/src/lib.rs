@@ -29,5 +29,6 @@ pub mod shape;
 pub mod sidecar;
 pub mod story;
 mod template;
+pub mod token;
 pub mod upstream;
 pub mod world;

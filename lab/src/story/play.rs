@@ -20,6 +20,7 @@ use crate::mesh::Mesh;
 use crate::provision::EnvoyBinary;
 use crate::shape::{ConnectMode, Kind, Listener, Shape};
 use crate::sidecar::Workload;
+use crate::token::Issuer;
 use crate::upstream;
 use crate::world::Seen;
 
@@ -33,6 +34,12 @@ pub struct Player {
     pub protocols: Vec<Protocol>,
     /// What happens when the filter's VM fails.
     pub failure_policy: FailurePolicy,
+}
+
+/// Where the stories of one shape are played.
+struct Stage {
+    mesh: Mesh,
+    issuer: Option<Issuer>,
 }
 
 /// What the stories came to.
@@ -84,11 +91,11 @@ impl Player {
                 .flat_map(|(_, story)| story.requests())
                 .filter(|request| self.plays(request))
                 .collect();
-            let mut mesh =
-                self.mesh(wish, &requests).with_context(|| format!("the mesh of {}", names.join(", ")))?;
+            let mut stage =
+                self.stage(wish, &requests).with_context(|| format!("the mesh of {}", names.join(", ")))?;
             for (index, story) in group {
                 let played =
-                    self.play_on(&mut mesh, story).with_context(|| format!("story {}", story.name))?;
+                    self.play_on(&mut stage, story).with_context(|| format!("story {}", story.name))?;
                 rows.extend(played.into_iter().map(|row| (*index, row)));
             }
         }
@@ -101,9 +108,13 @@ impl Player {
         possible && self.protocols.contains(&request.over.protocol())
     }
 
-    fn mesh(&self, wish: &GatewayShape, requests: &[&Request]) -> Result<Mesh> {
+    fn stage(&self, wish: &GatewayShape, requests: &[&Request]) -> Result<Stage> {
+        let issuer = wish.token_issuer.as_deref().map(Issuer::new).transpose()?;
         let overs: BTreeSet<&Over> = requests.iter().map(|request| &request.over).collect();
-        let mut listeners = overs.iter().map(|over| self.listener(wish, over)).collect::<Result<Vec<_>>>()?;
+        let mut listeners = overs
+            .iter()
+            .map(|over| self.listener(wish, over, issuer.as_ref()))
+            .collect::<Result<Vec<_>>>()?;
         // The sidecars' HTTP has to end somewhere even where all stories are about TCP.
         if !listeners.iter().any(|listener| listener.kind == Kind::Mtls80) {
             listeners.push(Listener::new(Kind::Mtls80, Filter::None));
@@ -124,10 +135,11 @@ impl Player {
             .map(|request| request.who.as_str())
             .collect();
         let workloads: Vec<Workload> = names.into_iter().map(Workload::new).collect();
-        Mesh::start_with(&self.binary, &shape, &workloads, &Options::default())
+        let mesh = Mesh::start_with(&self.binary, &shape, &workloads, &Options::default())?;
+        Ok(Stage { mesh, issuer })
     }
 
-    fn listener(&self, wish: &GatewayShape, over: &Over) -> Result<Listener> {
+    fn listener(&self, wish: &GatewayShape, over: &Over, issuer: Option<&Issuer>) -> Result<Listener> {
         let kind = over.kind.kind();
         let filter = if over.native {
             // Allows everybody nothing: what is asked is when it says so.
@@ -146,34 +158,35 @@ impl Player {
         if let Some(who) = wish.ambient.as_ref().filter(|_| kind == Kind::Ambient443) {
             listener.principal = Some(Principal::new(who).to_string());
         }
+        listener.tokens = issuer.map(Issuer::verifier);
         if wish.refuse_private_upstreams && kind.protocol() == Protocol::Http {
             listener.upstream_http_filters = upstream::refuse_private_addresses()?;
         }
         Ok(listener)
     }
 
-    fn play_on(&self, mesh: &mut Mesh, story: &Story) -> Result<Vec<Row>> {
-        let before = mesh.world().seen();
+    fn play_on(&self, stage: &mut Stage, story: &Story) -> Result<Vec<Row>> {
+        let before = stage.mesh.world().seen();
         let mut rows = Vec::new();
         let mut allowed = 0;
         for step in &story.steps {
             let requests: Vec<&Request> =
                 step.requests.iter().filter(|request| self.plays(request)).collect();
             if let Some(policy) = step.policy.as_ref()
-                && let Update::Rejected(log) = mesh.gateway_mut().set_policy(policy)?
+                && let Update::Rejected(log) = stage.mesh.gateway_mut().set_policy(policy)?
             {
                 anyhow::bail!("the gateway refused the policy:\n{log}");
             }
             let title = if step.title.is_empty() { &story.title } else { &step.title };
             for request in requests {
-                let row = play_one(mesh, request, &story.name, title);
+                let row = play_one(stage, request, &story.name, title);
                 allowed += u64::from(request.gets == Gets::Status(200));
                 rows.push(row);
             }
         }
         // A request that slipped through behind its own denial would come late.
         sleep(Duration::from_millis(20));
-        let reached = requests_since(&before, &mesh.world().seen());
+        let reached = requests_since(&before, &stage.mesh.world().seen());
         if let Some(last) = rows.last_mut().filter(|row| row.ok && reached != allowed) {
             last.ok = false;
             last.problems.push(format!(
@@ -188,12 +201,13 @@ fn requests_since(before: &Seen, after: &Seen) -> u64 {
     after.requests.values().sum::<u64>() - before.requests.values().sum::<u64>()
 }
 
-fn play_one(mesh: &Mesh, request: &Request, story: &str, title: &str) -> Row {
+fn play_one(stage: &Stage, request: &Request, story: &str, title: &str) -> Row {
+    let mesh = &stage.mesh;
     let log = mesh.gateway().access_log();
     let mark = log.mark();
     let envoy_log = mesh.gateway().envoy().log().len();
     let before = mesh.world().seen();
-    let got = send(mesh, request);
+    let got = send(mesh, stage.issuer.as_ref(), request);
     let after = mesh.world().seen();
     let mut problems = Vec::new();
     let entry = match log.next_of(mark, &request.over.name) {

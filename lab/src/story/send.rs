@@ -12,6 +12,7 @@ use crate::client::{Closed, Stream, Tls};
 use crate::filter::Protocol;
 use crate::mesh::Mesh;
 use crate::shape::Kind;
+use crate::token::Issuer;
 use crate::world::BANNER;
 
 /// What came back.
@@ -20,9 +21,9 @@ pub(super) struct Got {
     pub(super) answer: Option<Answer>,
 }
 
-pub(super) fn send(mesh: &Mesh, request: &Request) -> Got {
-    match attempt(mesh, request) {
-        Ok(Came::Answer(answer)) => Got { what: Ok(Gets::Status(answer.status)), answer: Some(answer) },
+pub(super) fn send(mesh: &Mesh, issuer: Option<&Issuer>, request: &Request) -> Got {
+    match attempt(mesh, issuer, request) {
+        Ok(Came::Answer(answer)) => Got { what: Ok(Gets::Status(answer.status)), answer: Some(*answer) },
         Ok(Came::Greeting) => Got { what: Ok(Gets::Greeting), answer: None },
         Ok(Came::Nothing) => Got { what: Ok(Gets::Silence), answer: None },
         Err(error) => match error.downcast_ref::<Closed>() {
@@ -33,17 +34,21 @@ pub(super) fn send(mesh: &Mesh, request: &Request) -> Got {
 }
 
 enum Came {
-    Answer(Answer),
+    Answer(Box<Answer>),
     Greeting,
     Nothing,
 }
 
-fn attempt(mesh: &Mesh, request: &Request) -> Result<Came> {
+fn attempt(mesh: &Mesh, issuer: Option<&Issuer>, request: &Request) -> Result<Came> {
     let listen = request.ask.strip_prefix("LISTEN tcp://");
     let ask = Ask::parse(&request.ask)?;
     let mut ask = request.headers.iter().fold(ask, |ask, (name, value)| ask.header(name, value));
     if request.over.kind.kind() == Kind::Ambient80 && request.who != "none" {
         ask = ask.header("x-lab-peer-principal", &Principal::new(&request.who).to_string());
+    }
+    if let Some(claims) = &request.claims {
+        let issuer = issuer.context("a request with claims needs the gateway's `token_issuer`")?;
+        ask = ask.header("authorization", &format!("Bearer {}", issuer.mint(claims)?));
     }
     if let Some(host) = listen {
         let mut stream = outer(mesh, request, host)?;
@@ -67,7 +72,8 @@ fn attempt(mesh: &Mesh, request: &Request) -> Result<Came> {
             stream.tls(&Tls::public(mesh.public(), name)?)?
         }
     };
-    if request.http2 { stream.http2(&ask) } else { stream.http1(&ask) }.map(Came::Answer)
+    if request.http2 { stream.http2(&ask) } else { stream.http1(&ask) }
+        .map(|answer| Came::Answer(Box::new(answer)))
 }
 
 /// The connection up to the gateway, its own TLS included.
