@@ -103,6 +103,12 @@ impl EnvoyBinary {
         self.minor() >= 37
     }
 
+    /// Whether native RBAC can be an upstream HTTP filter (Envoy 1.39 and later).
+    #[must_use]
+    pub fn has_upstream_rbac(&self) -> bool {
+        self.minor() >= 39
+    }
+
     /// The second number of the version; all versions here are 1.x.
     #[must_use]
     pub fn minor(&self) -> u32 {

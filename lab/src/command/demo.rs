@@ -74,8 +74,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match arguments.format {
         Format::Table => print_table(&outcome.rows)?,
         Format::Json => {
-            println!("{}", serde_json::to_string_pretty(&json!({"ok": outcome.ok(), "rows": outcome.rows}))?)
+            println!(
+                "{}",
+                serde_json::to_string_pretty(
+                    &json!({"ok": outcome.ok(), "rows": outcome.rows, "impossible": outcome.impossible})
+                )?
+            )
         }
+    }
+    if outcome.impossible > 0 {
+        eprintln!("{} requests need a newer Envoy and were not played.", outcome.impossible);
     }
     eprintln!("{:.1} s", start.elapsed().as_secs_f32());
     Ok(if outcome.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -46,6 +46,8 @@ struct Stage {
 pub struct Outcome {
     /// One row per request, in the order of the stories.
     pub rows: Vec<Row>,
+    /// Requests that this version of Envoy cannot play.
+    pub impossible: usize,
 }
 
 // === impl Outcome ===
@@ -79,7 +81,7 @@ impl Player {
     pub fn play(&self, stories: &[Story]) -> Result<Outcome> {
         let mut by_shape: BTreeMap<&GatewayShape, Vec<(usize, &Story)>> = BTreeMap::new();
         for (index, story) in stories.iter().enumerate() {
-            if story.requests().any(|request| self.plays(request)) {
+            if story.requests().any(|request| self.plays(&story.gateway, request)) {
                 by_shape.entry(&story.gateway).or_default().push((index, story));
             }
         }
@@ -89,7 +91,7 @@ impl Player {
             let requests: Vec<&Request> = group
                 .iter()
                 .flat_map(|(_, story)| story.requests())
-                .filter(|request| self.plays(request))
+                .filter(|request| self.plays(wish, request))
                 .collect();
             let mut stage =
                 self.stage(wish, &requests).with_context(|| format!("the mesh of {}", names.join(", ")))?;
@@ -100,12 +102,26 @@ impl Player {
             }
         }
         rows.sort_by_key(|(index, _)| *index);
-        Ok(Outcome { rows: rows.into_iter().map(|(_, row)| row).collect() })
+        let impossible = stories
+            .iter()
+            .flat_map(|story| story.requests().map(|request| (&story.gateway, request)))
+            .filter(|(wish, request)| {
+                self.protocols.contains(&request.over.protocol()) && !self.can(wish, request)
+            })
+            .count();
+        Ok(Outcome { rows: rows.into_iter().map(|(_, row)| row).collect(), impossible })
     }
 
-    fn plays(&self, request: &Request) -> bool {
-        let possible = request.over.connect.is_none() || self.binary.has_connect_modes();
-        possible && self.protocols.contains(&request.over.protocol())
+    fn plays(&self, wish: &GatewayShape, request: &Request) -> bool {
+        self.protocols.contains(&request.over.protocol()) && self.can(wish, request)
+    }
+
+    /// Whether this version of Envoy has what the request needs.
+    fn can(&self, wish: &GatewayShape, request: &Request) -> bool {
+        let upstream = wish.refuse_private_upstreams && request.over.protocol() == Protocol::Http;
+        (matches!(request.over.connect, None | Some(ConnectMode::Immediate))
+            || self.binary.has_connect_modes())
+            && (!upstream || self.binary.has_upstream_rbac())
     }
 
     fn stage(&self, wish: &GatewayShape, requests: &[&Request]) -> Result<Stage> {
@@ -159,7 +175,10 @@ impl Player {
             listener.principal = Some(Principal::new(who).to_string());
         }
         listener.tokens = issuer.map(Issuer::verifier);
-        if wish.refuse_private_upstreams && kind.protocol() == Protocol::Http {
+        if wish.refuse_private_upstreams
+            && self.binary.has_upstream_rbac()
+            && kind.protocol() == Protocol::Http
+        {
             listener.upstream_http_filters = upstream::refuse_private_addresses()?;
         }
         Ok(listener)
@@ -171,7 +190,7 @@ impl Player {
         let mut allowed = 0;
         for step in &story.steps {
             let requests: Vec<&Request> =
-                step.requests.iter().filter(|request| self.plays(request)).collect();
+                step.requests.iter().filter(|request| self.plays(&story.gateway, request)).collect();
             if let Some(policy) = step.policy.as_ref()
                 && let Update::Rejected(log) = stage.mesh.gateway_mut().set_policy(policy)?
             {
