@@ -18,6 +18,11 @@ impl TrustDomains {
         Self(domains)
     }
 
+    /// The domains, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|domain| &**domain)
+    }
+
     /// Whether a peer of this domain is one of ours.
     #[must_use]
     pub fn contains(&self, domain: &str) -> bool {

@@ -1,0 +1,32 @@
+//! The command line as a whole.
+
+use crate::commands;
+use crate::output::{Color, Format};
+use clap::{Parser, Subcommand};
+
+/// The version, with the commit where the build knew it.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("EGRESS_AUTHZ_REVISION"), ")");
+
+/// Checks, explains, tests and converts egress-authz policies before they are live.
+#[derive(Debug, Parser)]
+#[command(name = "egressctl", version = VERSION, about, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// How results are written.
+    #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub(crate) format: Format,
+    /// Whether colours are used; `auto` is on a terminal only.
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub(crate) color: Color,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Check(commands::check::Args),
+    Explain(Box<commands::explain::Args>),
+    Test(commands::test::Args),
+    Completions(commands::completions::Args),
+    Man(commands::man::Args),
+}

@@ -1,0 +1,26 @@
+//! The commands, one file each.
+
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod explain;
+pub(crate) mod man;
+pub(crate) mod test;
+
+use crate::cli::Command;
+use crate::diagnostics::Diagnostic;
+use crate::exit::Exit;
+use crate::output::Output;
+
+/// What a command comes to: an exit code, or why there is none to give.
+pub(crate) type Outcome = Result<Exit, Vec<Diagnostic>>;
+
+/// Runs one.
+pub(crate) fn run(command: Command, output: Output) -> Outcome {
+    match command {
+        Command::Check(args) => Ok(check::run(&args, output)),
+        Command::Explain(args) => explain::run(*args, output),
+        Command::Test(args) => test::run(&args, output),
+        Command::Completions(args) => Ok(completions::run(&args, output)),
+        Command::Man(args) => man::run(&args, output),
+    }
+}

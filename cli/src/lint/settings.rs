@@ -1,0 +1,91 @@
+//! Findings about a configuration as a whole.
+
+use super::Valid;
+use crate::diagnostics::Diagnostic;
+use crate::source::{Node, PluginKind, Value};
+use egress_policy::config::{Effect, Mode};
+use egress_policy::rules::{HostEntry, Predicate};
+
+/// Where client-side `kubectl apply` ends: the annotation in which it keeps the object.
+const CLIENT_SIDE_APPLY: usize = 262_144;
+/// Where an object no longer fits into Kubernetes' store.
+const OBJECT_LIMIT: usize = 1_572_864;
+/// From here on the limit is near.
+const NEAR_THE_LIMIT: usize = OBJECT_LIMIT / 4 * 3;
+
+pub(super) fn findings(valid: &Valid<'_>) -> Vec<Diagnostic> {
+    let Valid { plugin, config } = valid;
+    let mut findings = Vec::new();
+    let settings = &config.settings;
+    if config.policies.is_empty() && settings.default_action == Effect::Deny && settings.mode == Mode::Enforce
+    {
+        let what = "there are no policies and defaultAction is DENY: everything is refused";
+        findings.push(plugin.warn("", what));
+    }
+    for set in &config.host_sets {
+        let uses = |entry: &HostEntry| matches!(entry, HostEntry::Set(used) if used.name == set.name);
+        let used =
+            config.policies.iter().flat_map(|policy| &policy.rules).flat_map(|rule| &rule.to).flatten();
+        let used = used.into_iter().any(|predicate| match predicate {
+            Predicate::Host(field) => field.values.iter().chain(&field.not_values).any(uses),
+            _ => false,
+        });
+        if !used {
+            let path = format!("hostSets.{}", set.name);
+            findings.push(plugin.warn(&path, format!("no policy uses @{}", set.name)));
+        }
+    }
+    if !plugin.bundled {
+        findings.extend(size(valid));
+    }
+    if plugin.kind != PluginKind::Bare {
+        switches(&plugin.config, "", &mut |path, text| {
+            let what = format!("kubectl reads `{text}` as a boolean (YAML 1.1)");
+            findings.push(plugin.warn(path, what).help(format!("write {text:?} in quotes")));
+        });
+    }
+    findings
+}
+
+/// Whether Kubernetes will take the object.
+fn size(valid: &Valid<'_>) -> Option<Diagnostic> {
+    let plugin = valid.plugin;
+    let bytes = serde_json::to_string(&crate::yaml_out::Tree(&plugin.resource.node.to_json())).ok()?.len();
+    let of = "Kubernetes takes no object over 1.5 MiB";
+    if bytes > OBJECT_LIMIT {
+        let what = format!("the object is {bytes} bytes; {of}");
+        return Some(plugin.warn("", what).help("pack it: `egressctl pack`"));
+    }
+    if bytes > NEAR_THE_LIMIT {
+        let what = format!("the object is {bytes} bytes, near the limit: {of}");
+        return Some(plugin.warn("", what).help("pack it: `egressctl pack`"));
+    }
+    (bytes > CLIENT_SIDE_APPLY).then(|| {
+        let what =
+            format!("the object is {bytes} bytes; client-side `kubectl apply` ends at {CLIENT_SIDE_APPLY}");
+        plugin.warn("", what).help("use `kubectl apply --server-side`, or pack it: `egressctl pack`")
+    })
+}
+
+/// Strings without quotes that YAML 1.1, which kubectl speaks, takes for booleans.
+fn switches(node: &Node, path: &str, found: &mut impl FnMut(&str, &str)) {
+    match &node.value {
+        Value::Text(text) if text.plain && is_switch(&text.text) => found(path, &text.text),
+        Value::List(items) => {
+            for (at, item) in items.iter().enumerate() {
+                switches(item, &format!("{path}[{at}]"), found);
+            }
+        }
+        Value::Map(entries) => {
+            let dot = if path.is_empty() { "" } else { "." };
+            for entry in entries {
+                switches(&entry.value, &format!("{path}{dot}{}", entry.key), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_switch(text: &str) -> bool {
+    matches!(text.to_ascii_lowercase().as_str(), "y" | "n" | "yes" | "no" | "on" | "off")
+}
