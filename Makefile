@@ -1,6 +1,8 @@
 # `make` shows what there is.
 LAB  := cargo run --quiet --package egress-lab --
-WASM := target/wasm32-wasip1/release/egress_authz.wasm
+WASM := $(or $(CARGO_TARGET_DIR),target)/wasm32-wasip1/release/egress_authz.wasm
+# What `make build` left is what is played.
+export EGRESS_AUTHZ_WASM ?= $(abspath $(WASM))
 # The filter must stay small: every worker of every gateway holds it.
 WASM_LIMIT := 350000
 

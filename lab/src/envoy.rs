@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -15,9 +16,12 @@ use tempfile::TempDir;
 use crate::client::http::plain_get;
 use crate::provision::EnvoyBinary;
 
-/// Ends Envoy when the pipe on its standard input closes, that is when this process ends for whatever reason,
-/// and becomes Envoy. A parent that is killed runs no destructor; its pipes close all the same.
-const GUARD: &str = r#"exec 3<&0; self=$$; (cat <&3 >/dev/null; kill -9 "$self") >/dev/null 2>&1 & exec 3<&- </dev/null; exec "$@""#;
+/// Becomes Envoy, leaving a watcher behind that ends it when the pipe on its standard input closes, that is when this
+/// process ends for whatever reason: a parent that is killed runs no destructor, but its pipes close all the same. Where
+/// nothing was said on the pipe before, nobody is left to remove Envoy's folder, the first argument: the watcher does.
+const GUARD: &str = r#"dir=$1; shift; exec 3<&0; self=$$
+(said=$(cat <&3); kill -9 "$self"; [ -n "$said" ] || rm -rf -- "$dir") >/dev/null 2>&1 &
+exec 3<&- </dev/null; exec "$@""#;
 
 /// How an Envoy is run.
 #[derive(Debug, Clone)]
@@ -273,7 +277,10 @@ impl Envoy {
         // Either fails only when the process is gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        self.lifeline = None;
+        if let Some(mut lifeline) = self.lifeline.take() {
+            // The watcher has nothing to clean up; it may be gone too.
+            let _ = lifeline.write_all(b"bye");
+        }
     }
 
     /// Ends it and starts it again on the same configuration; ports change.
@@ -306,7 +313,7 @@ fn spawn(
 ) -> Result<(Child, ChildStdin)> {
     let log = fs::File::options().create(true).append(true).open(dir.join(format!("{name}.log")))?;
     let mut command = Command::new("sh");
-    command.args(["-c", GUARD, "egress-lab"]).arg(&binary.path);
+    command.args(["-c", GUARD, "egress-lab"]).arg(dir).arg(&binary.path);
     command.arg("--config-path").arg(config);
     command.arg("--admin-address-path").arg(dir.join("admin-address"));
     command.args(["--concurrency", &options.concurrency.to_string(), "--log-level", &options.log_level]);

@@ -129,6 +129,23 @@ fn tls_inside_each_tcp_listener_arrives_whole() {
 }
 
 #[test]
+fn a_client_hello_may_come_in_pieces_and_in_several_records() {
+    let mesh = Mesh::start(&Shape::new(vec![Listener::new(Kind::Mtls443, Filter::None)]), &[]).unwrap();
+    let tls = Tls::public(mesh.public(), "inner.example").unwrap();
+    assert!(tls.client_hello().unwrap().len() > 1200, "with a post-quantum key share");
+    let fragmented = tls.clone().with_records_of(300);
+    assert!(fragmented.client_hello().unwrap().len() > tls.client_hello().unwrap().len());
+    let outer =
+        || mesh.direct("mtls443", Some(mesh.identity("a/x").unwrap()), Some("outer.example"), &[]).unwrap();
+    for stream in [outer().chopped(1).tls(&tls), outer().tls(&fragmented)] {
+        assert_eq!(
+            stream.unwrap().http1(&get("https://inner.example/")).unwrap().json()["sni"],
+            "inner.example"
+        );
+    }
+}
+
+#[test]
 fn the_clients_certificate_and_server_name_are_free() {
     let mesh = Mesh::start(&Shape::new(vec![Listener::new(Kind::Mtls80, Filter::None)]), &[]).unwrap();
     let ask = get("http://www.example.com/");

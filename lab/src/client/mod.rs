@@ -1,5 +1,6 @@
 //! Clients: HTTP through a sidecar, and direct connections that may send anything.
 
+mod chopped;
 mod held;
 pub mod http;
 mod stream;

@@ -6,7 +6,10 @@ use anyhow::{Context as _, Result};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme,
+};
 use tokio_rustls::TlsConnector;
 
 use crate::certs::{Authority, Identity};
@@ -19,6 +22,7 @@ pub struct Tls {
     server_name: Option<String>,
     alpn: Vec<Vec<u8>>,
     any_name: bool,
+    fragments: Option<usize>,
 }
 
 // === impl Tls ===
@@ -36,6 +40,7 @@ impl Tls {
             server_name,
             alpn: vec![b"http/1.1".to_vec()],
             any_name: false,
+            fragments: None,
         })
     }
 
@@ -49,7 +54,14 @@ impl Tls {
         server_name: Option<&str>,
     ) -> Result<Self> {
         let server_name = server_name.map(ToOwned::to_owned);
-        Ok(Self { roots: authority.roots()?, identity, server_name, alpn: Vec::new(), any_name: true })
+        Ok(Self {
+            roots: authority.roots()?,
+            identity,
+            server_name,
+            alpn: Vec::new(),
+            any_name: true,
+            fragments: None,
+        })
     }
 
     /// With these application protocols, in this order.
@@ -57,6 +69,27 @@ impl Tls {
     pub fn with_alpn(mut self, protocols: &[&str]) -> Self {
         self.alpn = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         self
+    }
+
+    /// With TLS records of at most this size, so that a ClientHello takes several (32 at least).
+    #[must_use]
+    pub fn with_records_of(mut self, bytes: usize) -> Self {
+        self.fragments = Some(bytes);
+        self
+    }
+
+    /// The first flight, as it would be sent: a real ClientHello, the post-quantum key share included.
+    ///
+    /// # Errors
+    /// As [`Tls::config`].
+    pub fn client_hello(&self) -> Result<Vec<u8>> {
+        let (config, name) = self.config()?;
+        let mut connection = ClientConnection::new(Arc::new(config), name)?;
+        let mut hello = Vec::new();
+        while connection.wants_write() {
+            connection.write_tls(&mut hello)?;
+        }
+        Ok(hello)
     }
 
     /// The rustls form.
@@ -79,6 +112,7 @@ impl Tls {
             }
         };
         config.alpn_protocols.clone_from(&self.alpn);
+        config.max_fragment_size = self.fragments;
         config.enable_sni = self.server_name.is_some();
         let name = self.server_name.clone().unwrap_or_else(|| "no-server-name.example".to_owned());
         let name = ServerName::try_from(name.clone())
