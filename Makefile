@@ -18,7 +18,7 @@ build: ## Build the filter and check its size
 setup: ## Find an Envoy, or install the pinned one into .tools/
 	@$(LAB) setup
 
-demo: build ## Play the stories on a real Envoy and show who reaches what
+demo: build ## Play the stories on a real Envoy and show who reaches what (DEMO="--only A,B1")
 	@$(LAB) demo $(DEMO)
 
 up: build ## Leave a mesh running, with curl lines to try and a policy to edit
