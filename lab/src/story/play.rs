@@ -36,6 +36,9 @@ pub struct Player {
     pub failure_policy: FailurePolicy,
 }
 
+/// What a refused HTTP client reads, of our filter and of Istio's own.
+const REFUSAL: &str = "RBAC: access denied";
+
 /// Where the stories of one shape are played.
 struct Stage {
     mesh: Mesh,
@@ -282,7 +285,13 @@ fn check_answer(request: &Request, got: &Got, problems: &mut Vec<String>) {
         Err(error) => problems.push(error.clone()),
     }
     let Some(answer) = &got.answer else { return };
-    if let Some(body) = request.body.as_ref().filter(|body| **body != answer.text()) {
+    // A refusal looks the same wherever a story does not say otherwise; to HEAD it has no body.
+    let refusal = match request.gets {
+        Gets::Status(403) if request.ask.starts_with("HEAD ") => Some(""),
+        Gets::Status(403) => Some(REFUSAL),
+        _ => None,
+    };
+    if let Some(body) = request.body.as_deref().or(refusal).filter(|body| *body != answer.text()) {
         problems.push(format!("the body is {:?}, expected {body:?}", answer.text()));
     }
     for (name, value) in &request.has {
@@ -335,10 +344,24 @@ fn denial(request: &Request, entry: &Entry) -> String {
 }
 
 fn check_entry(request: &Request, entry: &Entry, problems: &mut Vec<String>) {
+    check_principal(request, entry, problems);
+    let logged = entry.text("response_code");
+    if let Gets::Status(status) = request.gets
+        && request.over.protocol() == Protocol::Http
+        && logged != status.to_string()
+    {
+        problems.push(format!("the access log's response_code is {logged}, expected {status}"));
+    }
     let reason = denial(request, entry);
     match &request.reason {
         Some(wanted) if *wanted != reason => {
             problems.push(format!("the access log's reason is {reason:?}, expected {wanted:?}"))
+        }
+        Some(wanted)
+            if request.over.protocol() == Protocol::Http
+                && entry.details() != format!("egress_authz_denied[{wanted}]") =>
+        {
+            problems.push(format!("the response code details are {:?}", entry.details()));
         }
         Some(wanted)
             if request.over.protocol() == Protocol::Http
@@ -358,6 +381,20 @@ fn check_entry(request: &Request, entry: &Entry, problems: &mut Vec<String>) {
         if entry.text(field) != *value {
             problems.push(format!("the access log's {field} is {:?}, expected {value:?}", entry.text(field)));
         }
+    }
+}
+
+/// The principal that the gateway saw must be the one that the story names.
+fn check_principal(request: &Request, entry: &Entry, problems: &mut Vec<String>) {
+    let certified = matches!(request.over.kind.kind(), Kind::Mtls80 | Kind::Mtls443);
+    let wanted = match request.who.as_str() {
+        "none" | "nameless" => String::new(),
+        who if certified => Principal::new(who).to_string(),
+        _ => String::new(),
+    };
+    let seen = entry.text("downstream_peer_uri_san");
+    if seen != wanted {
+        problems.push(format!("the access log's downstream_peer_uri_san is {seen:?}, expected {wanted:?}"));
     }
 }
 
