@@ -1,14 +1,16 @@
 //! The policies of one configuration, compiled for its protocol, and the decision.
 
 use super::guards;
-use super::index::Index;
+use super::index::{Index, Scope};
 use super::reason::{Reason, RuleRef};
 use super::trace::{Step, Trace};
 use crate::attributes::Unreadable;
 use crate::config::{Config, Effect, Guard, Mode, Settings};
 use crate::facts::Facts;
-use crate::rules::{Action, HostSet, Policy, PolicyMode};
+use crate::peer::Peer;
+use crate::rules::{Action, HostSet, Policy, PolicyMode, Rule};
 use std::fmt;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 /// A configuration, compiled.
@@ -17,10 +19,8 @@ pub struct Engine {
     host_sets: Vec<Rc<HostSet>>,
     policies: Vec<Policy>,
     index: Index,
-    /// Whether any policy expires: only then is the clock read.
-    expires: bool,
-    /// Whether any policy or guard is in dry run: only then is there a second verdict.
-    rehearses: bool,
+    /// Whether a guard is in dry run: then there is a second verdict for every request.
+    guards_rehearse: bool,
 }
 
 /// To admit or to refuse, and why.
@@ -55,14 +55,10 @@ impl Engine {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let Config { settings, host_sets, policies } = config;
-        let mut exist = policies.iter().filter(|policy| policy.speaks(settings.protocol));
-        let expires = exist.clone().any(|policy| policy.expires.is_some());
-        let rehearses = [settings.sni_mismatch, settings.route_mismatch].contains(&Guard::DryRun)
-            || exist.any(|policy| policy.mode == PolicyMode::DryRun);
+        let guards_rehearse = [settings.sni_mismatch, settings.route_mismatch].contains(&Guard::DryRun);
         Self {
-            index: Index::new(&policies, settings.protocol),
-            expires,
-            rehearses,
+            index: Index::new(&policies, &host_sets, settings.protocol),
+            guards_rehearse,
             settings,
             host_sets,
             policies,
@@ -103,8 +99,7 @@ impl Engine {
             return Decision { verdict, would, audit };
         }
         let verdict = self.judge(facts, View { dry_run: false }, trace);
-        let would = self
-            .rehearses
+        let would = (self.guards_rehearse || self.scope(facts).rehearses)
             .then(|| self.judge(facts, View { dry_run: true }, &mut ()))
             .filter(|would| would.effect != verdict.effect);
         Decision { verdict: Some(verdict), would, audit }
@@ -142,7 +137,8 @@ impl Engine {
         if let Some(rule) = allowed {
             return Verdict::allow(Reason::Rule(rule));
         }
-        let governed = self.applicable(Action::Allow, facts).any(|policy| view.counts(policy));
+        let scope = self.scope(facts);
+        let governed = scope.governed || (view.dry_run && scope.governed_in_dry_run);
         trace.step(Step::Governed, governed);
         if governed {
             return Verdict::deny(self.why_not_allowed(facts, view));
@@ -158,7 +154,10 @@ impl Engine {
         view: View,
         trace: &mut impl Trace,
     ) -> Option<Reason<'static>> {
-        let clock = || (self.expires && facts.now().is_err()).then_some(Reason::AttributeUnavailable);
+        let clock = || {
+            let needed = self.scope(facts).expires;
+            (needed && facts.now().is_err()).then_some(Reason::AttributeUnavailable)
+        };
         let steps: [(Step, &dyn Fn() -> Option<Reason<'static>>); 5] = [
             (Step::Peer, &|| guards::peer(&self.settings, facts)),
             (Step::Host, &|| guards::host(facts)),
@@ -185,13 +184,13 @@ impl Engine {
 
     /// Why step 6 refuses: the first expired policy that alone would have admitted the request, or none.
     fn why_not_allowed<'e>(&'e self, facts: &Facts<'_>, view: View) -> Reason<'e> {
-        if !self.expires {
+        if !self.scope(facts).expires {
             return Reason::NoAllowMatched;
         }
         let expired = self
-            .applicable(Action::Allow, facts)
-            .filter(|policy| view.counts(policy) && is_expired(policy, facts))
-            .find_map(|policy| matching_rule(policy, facts, &mut ()));
+            .rules(Action::Allow, facts)
+            .filter(|rule| view.counts(rule.policy) && is_expired(rule.policy, facts))
+            .find(|rule| rule.matches(facts, &mut ()));
         match expired {
             Some(rule) if self.carried_elsewhere(facts, view, &mut ()).is_none() => Reason::Expired(rule),
             _ => Reason::NoAllowMatched,
@@ -199,11 +198,10 @@ impl Engine {
     }
 
     /// Whether a mesh-wide ALLOW rule that matches names this very literal.
-    fn literal_is_opened(&self, ip: std::net::IpAddr, facts: &Facts<'_>, view: View) -> bool {
-        self.applicable(Action::Allow, facts)
-            .filter(|policy| policy.namespace.is_none() && view.enforced(policy, facts))
-            .flat_map(|policy| &policy.rules)
-            .any(|rule| rule.admits_literal(ip, facts))
+    fn literal_is_opened(&self, ip: IpAddr, facts: &Facts<'_>, view: View) -> bool {
+        self.rules(Action::Allow, facts)
+            .filter(|rule| rule.policy.namespace.is_none() && view.enforced(rule.policy, facts))
+            .any(|rule| rule.rule().is_some_and(|rule| rule.admits_literal(ip, facts)))
     }
 
     fn first_match<'e>(
@@ -213,28 +211,45 @@ impl Engine {
         view: View,
         trace: &mut impl Trace,
     ) -> Option<RuleRef<'e>> {
-        self.applicable(action, facts)
-            .filter(|policy| view.enforced(policy, facts))
-            .find_map(|policy| matching_rule(policy, facts, trace))
+        self.rules(action, facts)
+            .filter(|rule| view.enforced(rule.policy, facts))
+            .find(|rule| rule.matches(facts, trace))
     }
 
     /// Every AUDIT rule that matches, for every request, whatever its verdict.
     fn audit<'e>(&'e self, facts: &Facts<'_>) -> Vec<RuleRef<'e>> {
-        self.applicable(Action::Audit, facts)
-            .filter(|policy| !is_expired(policy, facts))
-            .flat_map(|policy| {
-                let rules = policy.rules.iter().enumerate();
-                rules
-                    .filter(|(_, rule)| policy.matches_on(rule.truth(facts)))
-                    .map(move |(rule, _)| RuleRef { policy, rule })
-            })
+        self.rules(Action::Audit, facts)
+            .filter(|rule| !is_expired(rule.policy, facts) && rule.matches(facts, &mut ()))
             .collect()
     }
 
-    /// The policies of an action that apply to this peer, in configuration order.
-    fn applicable(&self, action: Action, facts: &Facts<'_>) -> impl Iterator<Item = &Policy> + use<'_> {
-        let namespace = facts.peer().ok().and_then(|peer| peer.namespace());
-        self.index.candidates(action, namespace).filter_map(|at| self.policies.get(at))
+    /// What kinds of policies apply to this peer.
+    fn scope(&self, facts: &Facts<'_>) -> Scope {
+        self.index.scope(facts.peer().ok().and_then(Peer::namespace))
+    }
+
+    /// The rules of an action that may match, in configuration order.
+    fn rules(&self, action: Action, facts: &Facts<'_>) -> impl Iterator<Item = RuleRef<'_>> + use<'_> {
+        self.index
+            .candidates(action, facts)
+            .filter_map(|(policy, rule)| Some(RuleRef { policy: self.policies.get(policy)?, rule }))
+    }
+}
+
+impl<'e> RuleRef<'e> {
+    /// The rule itself.
+    fn rule(&self) -> Option<&'e Rule> {
+        self.policy.rules.get(self.rule)
+    }
+
+    /// Whether the rule matches, as its policy's action reads its truth.
+    fn matches(&self, facts: &Facts<'_>, trace: &mut impl Trace) -> bool {
+        let Some(rule) = self.rule() else {
+            return false;
+        };
+        let truth = rule.truth(facts);
+        trace.rule(self.policy, self.rule, truth);
+        self.policy.matches_on(truth)
     }
 }
 
@@ -256,17 +271,6 @@ fn is_expired(policy: &Policy, facts: &Facts<'_>) -> bool {
         (Some(expires), Some(Ok(now))) => expires <= now,
         (_, None | Some(Err(Unreadable)) | Some(Ok(_))) => false,
     }
-}
-
-/// The first rule of a policy that matches.
-fn matching_rule<'e>(policy: &'e Policy, facts: &Facts<'_>, trace: &mut impl Trace) -> Option<RuleRef<'e>> {
-    let mut rules = policy.rules.iter().enumerate();
-    let (rule, _) = rules.find(|(at, rule)| {
-        let truth = rule.truth(facts);
-        trace.rule(policy, *at, truth);
-        policy.matches_on(truth)
-    })?;
-    Some(RuleRef { policy, rule })
 }
 
 fn first_refusal(

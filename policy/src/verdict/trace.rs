@@ -10,7 +10,7 @@ pub enum Step {
     Peer,
     /// What is asked for.
     Host,
-    /// Whether the clock, where it is needed, could be read.
+    /// Whether the clock, where a policy that applies expires, could be read.
     Clock,
     /// The outer server name beside the host.
     SniMismatch,

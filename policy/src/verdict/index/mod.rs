@@ -1,0 +1,169 @@
+//! Which rules a request has to be held against.
+//!
+//! Callers know one question: the rules of an action that may come out true or unknown for these facts, in
+//! configuration order. Every rule is filed under what it names: the identities that it can be true for, and
+//! below each of them the hosts. A request looks under its own few names, so that what it costs does not grow
+//! with the number of policies. A rule that names nothing is held against every request.
+
+mod hosts;
+mod ids;
+mod keys;
+
+use crate::attributes::Protocol;
+use crate::facts::Facts;
+use crate::peer::Peer;
+use crate::rules::{Action, HostSet, Policy, PolicyMode};
+use hosts::HostIndex;
+pub(super) use ids::RuleId;
+use ids::{Ids, Merged};
+use keys::{IdentityKey, RuleKeys};
+use rustc_hash::FxHashMap;
+use std::rc::Rc;
+
+/// The rules of one protocol.
+pub(super) struct Index {
+    deny: ActionIndex,
+    allow: ActionIndex,
+    audit: ActionIndex,
+    /// What there is for every source.
+    mesh: Scope,
+    /// What there is for the workloads of a namespace alone.
+    namespaces: FxHashMap<Box<str>, Scope>,
+    /// The rules of mesh-wide AUDIT policies: they are asked even where the peer's identity cannot be told.
+    mesh_audit: Ids,
+    /// Where each rule stands: the position of its policy, and its own within it.
+    places: Vec<(u32, u32)>,
+    sets: hosts::SetIndex,
+}
+
+/// The rules of one action.
+#[derive(Default)]
+struct ActionIndex {
+    /// Rules that name no identity.
+    anybody: HostIndex,
+    /// Rules by the identity that they name, or that their policy's namespace names.
+    identities: FxHashMap<IdentityKey, HostIndex>,
+}
+
+/// What kinds of policies apply to a source, whatever is asked for.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Scope {
+    /// An ALLOW policy that is enforced.
+    pub(super) governed: bool,
+    /// An ALLOW policy in dry run.
+    pub(super) governed_in_dry_run: bool,
+    /// A policy of any action in dry run.
+    pub(super) rehearses: bool,
+    /// A policy that expires.
+    pub(super) expires: bool,
+}
+
+impl Index {
+    /// Files the rules of the policies that exist for `protocol`.
+    pub(super) fn new(policies: &[Policy], sets: &[Rc<HostSet>], protocol: Protocol) -> Self {
+        let mut index = Self {
+            deny: ActionIndex::default(),
+            allow: ActionIndex::default(),
+            audit: ActionIndex::default(),
+            mesh: Scope::default(),
+            namespaces: FxHashMap::default(),
+            mesh_audit: Ids::default(),
+            places: Vec::new(),
+            sets: hosts::SetIndex::new(sets),
+        };
+        for (at, policy) in (0_u32..).zip(policies).filter(|(_, policy)| policy.speaks(protocol)) {
+            match &policy.namespace {
+                None => index.mesh.add(policy),
+                Some(namespace) => index.namespaces.entry(namespace.clone()).or_default().add(policy),
+            }
+            for (rule_at, rule) in (0_u32..).zip(&policy.rules) {
+                let id = RuleId::new(index.places.len());
+                index.places.push((at, rule_at));
+                let keys = RuleKeys::of(policy, rule, &index.sets);
+                let actions = match policy.action {
+                    Action::Deny => &mut index.deny,
+                    Action::Allow => &mut index.allow,
+                    Action::Audit => &mut index.audit,
+                };
+                actions.file(id, &keys);
+                if policy.action == Action::Audit && policy.namespace.is_none() {
+                    index.mesh_audit.push(id);
+                }
+            }
+        }
+        index
+    }
+
+    /// The rules of an action that may match, in configuration order: positions of policy and rule.
+    pub(super) fn candidates(
+        &self,
+        action: Action,
+        facts: &Facts<'_>,
+    ) -> impl Iterator<Item = (usize, usize)> + use<'_> {
+        let actions = match action {
+            Action::Deny => &self.deny,
+            Action::Allow => &self.allow,
+            Action::Audit => &self.audit,
+        };
+        let mut lists = Merged::default();
+        match facts.peer() {
+            Ok(Peer::Workload(id)) => {
+                actions.anybody.look_up(action, facts, &self.sets, &mut lists);
+                if !actions.identities.is_empty() {
+                    for key in IdentityKey::of(id) {
+                        if let Some(hosts) = actions.identities.get(&key) {
+                            hosts.look_up(action, facts, &self.sets, &mut lists);
+                        }
+                    }
+                }
+            }
+            Ok(Peer::Nobody) => actions.anybody.look_up(action, facts, &self.sets, &mut lists),
+            // Such a peer is refused; what is left to ask is who wants to be told.
+            Ok(Peer::Invalid | Peer::Foreign(_)) | Err(_) => {
+                if action == Action::Audit {
+                    lists.add(&self.mesh_audit);
+                }
+            }
+        }
+        lists.filter_map(|id| {
+            let (policy, rule) = self.places.get(id.position())?;
+            Some((usize::try_from(*policy).ok()?, usize::try_from(*rule).ok()?))
+        })
+    }
+
+    /// What kinds of policies apply to a peer of `namespace`.
+    pub(super) fn scope(&self, namespace: Option<&str>) -> Scope {
+        let own = namespace.and_then(|namespace| self.namespaces.get(namespace)).copied().unwrap_or_default();
+        Scope {
+            governed: self.mesh.governed || own.governed,
+            governed_in_dry_run: self.mesh.governed_in_dry_run || own.governed_in_dry_run,
+            rehearses: self.mesh.rehearses || own.rehearses,
+            expires: self.mesh.expires || own.expires,
+        }
+    }
+}
+
+impl ActionIndex {
+    fn file(&mut self, id: RuleId, keys: &RuleKeys) {
+        match &keys.identities {
+            None => self.anybody.file(id, keys.hosts.as_deref()),
+            Some(identities) => {
+                for identity in identities {
+                    self.identities.entry(identity.clone()).or_default().file(id, keys.hosts.as_deref());
+                }
+            }
+        }
+    }
+}
+
+impl Scope {
+    fn add(&mut self, policy: &Policy) {
+        match (policy.action, policy.mode) {
+            (Action::Allow, PolicyMode::Enforce) => self.governed = true,
+            (Action::Allow, PolicyMode::DryRun) => self.governed_in_dry_run = true,
+            (Action::Deny | Action::Audit, _) => {}
+        }
+        self.rehearses |= policy.mode == PolicyMode::DryRun;
+        self.expires |= policy.expires.is_some();
+    }
+}
