@@ -1,0 +1,17 @@
+//! The decision, held against the contract: named cases by topic, and random ones against a second evaluator.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails loudly"
+)]
+
+mod fuzz_corpus;
+mod generate;
+mod oracle;
+mod properties;
+mod support;
+mod targets;
+mod verdict;
