@@ -39,8 +39,8 @@ const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
 const DOWNSTREAM: u32 = 2;
 const REQUEST_HEADERS: u32 = 0;
-/// No gRPC status of our own: Envoy derives it from the HTTP status.
-const NO_GRPC_STATUS: i32 = -1;
+/// PERMISSION_DENIED, for gRPC clients only; Envoy would derive it from the HTTP status, which is the user's to choose.
+const GRPC_PERMISSION_DENIED: i32 = 7;
 
 /// Writes a line to the gateway's log. A host that does not take it cannot be told so.
 pub(crate) fn log(level: Level, message: &str) {
@@ -83,7 +83,7 @@ pub(crate) fn send_local_response(
         details.as_bytes(),
         body.as_bytes(),
         &headers,
-        NO_GRPC_STATUS,
+        GRPC_PERMISSION_DENIED,
     ))
 }
 

@@ -4,7 +4,7 @@ use crate::host::{self, Level};
 use egress_policy::config::{DenyResponse, Placeholder};
 use egress_policy::{Facts, Reason};
 
-/// Answers with `denyResponse`; gRPC clients get `grpc-status: 7`, which Envoy derives from the status 403.
+/// Answers with `denyResponse`; gRPC clients get `grpc-status: 7`, whatever the status.
 pub(crate) fn deny(response: &DenyResponse, facts: &Facts<'_>, reason: &Reason<'_>) {
     let fill = |placeholder| fill(placeholder, facts, reason);
     let headers: Vec<_> =

@@ -10,9 +10,8 @@ use egress_lab::story::{Gets, Outcome, Player, Request, Row, Story};
 use egress_tests::suite::{self, Test};
 
 /// The stories that the scenarios tell over HTTP.
-const TOLD: [&str; 17] = [
-    "A", "A2", "B1", "B2", "B3", "B4", "C", "D", "E1", "E2", "E3", "E4", "E7", "E8", "E9", "E10", "E11",
-];
+const TOLD: [&str; 17] =
+    ["A", "A2", "B1", "B2", "B3", "B4", "C", "D", "E1", "E2", "E3", "E4", "E7", "E8", "E9", "E10", "E11"];
 
 fn main() -> Result<ExitCode> {
     let stories = stories()?;
@@ -71,7 +70,8 @@ fn every_scenario_has_its_story(stories: &[Story]) -> Result<()> {
 /// A table of expectations that would always hold proves nothing: each kind of them is made wrong once.
 fn every_wrong_expectation_is_noticed() -> Result<()> {
     const ADMITTED: &str = "who: a/x, over: mtls80, ask: GET http://www.example.com/";
-    const REFUSED: &str = "who: b/y, over: mtls80, ask: GET http://www.example.com/, reason: no_allow_matched";
+    const REFUSED: &str =
+        "who: b/y, over: mtls80, ask: GET http://www.example.com/, reason: no_allow_matched";
     let cases = [
         (ADMITTED, "gets: 403", "got 200, expected 403"),
         (REFUSED, "gets: 200", "got 403, expected 200"),

@@ -1,7 +1,12 @@
 //! HTTP/1 as bytes.
 
-use anyhow::{Context as _, Result};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
 use egress_lab::client::Stream;
+
+/// No answer on a loopback takes longer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An answer as it came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,6 +44,11 @@ impl RawAnswer {
         Ok(Self { status: status.parse()?, headers, body: body.get(4..).unwrap_or_default().to_vec() })
     }
 
+    /// Whether the body is as long as announced; without an announcement only the connection's end tells.
+    fn is_whole(&self) -> bool {
+        self.header("content-length").parse().is_ok_and(|length: usize| self.body.len() >= length)
+    }
+
     /// A header's first value; empty where there is none.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
@@ -46,14 +56,29 @@ impl RawAnswer {
     }
 }
 
-/// Sends a request and reads until the other side closes; the request should ask for that.
+/// Sends bytes and reads one answer: as many bytes of a body as it announces, or all until the other side closes.
+///
+/// Envoy waits a second before it closes a connection whose request it did not read to the end; nobody has to wait with it.
 ///
 /// # Errors
-/// When the connection stays open or what comes is not HTTP/1.
+/// When nothing comes, or what comes is not HTTP/1.
 pub fn exchange(mut stream: Stream, request: &[u8]) -> Result<RawAnswer> {
     // The gateway may answer and close before all of it is sent.
     let _ = stream.send(request);
-    RawAnswer::parse(&stream.receive_all()?)
+    let mut bytes = Vec::new();
+    loop {
+        match stream.receive(PATIENCE) {
+            Ok(Some(more)) => bytes.extend(more),
+            Ok(None) => bail!("the connection stays open after {:?}", String::from_utf8_lossy(&bytes)),
+            // However the other side ends it.
+            Err(_) => return RawAnswer::parse(&bytes),
+        }
+        if let Ok(answer) = RawAnswer::parse(&bytes)
+            && answer.is_whole()
+        {
+            return Ok(answer);
+        }
+    }
 }
 
 /// The bytes of a GET with these header lines, ready to be sent.

@@ -153,7 +153,10 @@ impl Rig {
     #[must_use]
     pub fn traps(&self) -> Vec<String> {
         let log = self.envoy().log();
-        log.lines().filter(|line| TRAPS.iter().any(|trap| line.contains(trap))).map(ToOwned::to_owned).collect()
+        log.lines()
+            .filter(|line| TRAPS.iter().any(|trap| line.contains(trap)))
+            .map(ToOwned::to_owned)
+            .collect()
     }
 }
 
