@@ -6,14 +6,36 @@ export EGRESS_AUTHZ_WASM ?= $(abspath $(WASM))
 # The filter must stay small: every worker of every gateway holds it.
 WASM_LIMIT := 350000
 
-.PHONY: help build setup demo up down
+# The programs that the tests need beside Cargo's own, pinned.
+DENY_VERSION := 0.20.2
+DENY := .tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
+
+.PHONY: help build setup demo up down test lint
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-build: ## Build the filter and check its size
+build: ## Build the filter (and check its size) and egressctl
 	@cargo build --release --target wasm32-wasip1 --package egress-authz
+	@cargo build --release --package egressctl
 	@size=$$(wc -c < $(WASM)); echo "$(WASM): $$size bytes (at most $(WASM_LIMIT))"; test $$size -le $(WASM_LIMIT)
+
+test: lint build setup ## Everything that needs neither root nor a Debian package, as CI runs it
+	@cargo test --workspace
+
+lint: $(DENY) ## Formatting, lints as errors, documentation, licences (and advisories where their database is reached)
+	@cargo fmt --all --check
+	@cargo clippy --quiet --workspace --all-targets -- --deny warnings
+	@cargo clippy --quiet --package egress-authz --target wasm32-wasip1 -- --deny warnings
+	@RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --no-deps --package egress-policy --package egress-authz
+	@$(DENY) --log-level error check licenses bans sources
+	@$(DENY) --log-level off check advisories >.tools/advisories.log 2>&1 && echo "advisories ok" \
+	  || if grep -q '^error\[' .tools/advisories.log; then cat .tools/advisories.log; exit 1; \
+	  else echo "advisories not checked: their database cannot be reached from here"; fi
+
+$(DENY):
+	@echo "installing cargo-deny $(DENY_VERSION) into .tools/ (some minutes, once)"
+	@cargo install --quiet --locked --debug --root .tools/cargo-deny-$(DENY_VERSION) cargo-deny@$(DENY_VERSION)
 
 setup: ## Find an Envoy, or install the pinned one into .tools/
 	@$(LAB) setup
