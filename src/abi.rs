@@ -117,7 +117,8 @@ fn or_hold(action: Option<Action>) -> u32 {
     action.unwrap_or(Action::Pause) as u32
 }
 
-/// The exports themselves.
+/// The exports themselves. What is not exported is not called: a request enters the VM to be made, to be decided
+/// and to be forgotten.
 #[expect(unsafe_code, reason = "exported by name, once each; the ABI fixes names and types")]
 mod exports {
     use super::{CONTEXTS, connection, create, or_hold, request, root};
@@ -196,16 +197,13 @@ mod exports {
     }
 
     #[unsafe(no_mangle)]
-    extern "C" fn proxy_on_done(_id: u32) -> u32 {
-        1
-    }
-
-    #[unsafe(no_mangle)]
     extern "C" fn proxy_on_delete(id: u32) {
         // Dropped after the borrow has ended.
         let context = CONTEXTS.with_borrow_mut(|contexts| contexts.remove(&id));
-        if let Some(super::Context::Connection(connection)) = context {
-            connection.on_delete();
+        match context {
+            Some(super::Context::Connection(connection)) => connection.on_delete(),
+            Some(super::Context::Root(root)) => root.on_delete(),
+            _ => {}
         }
     }
 }
