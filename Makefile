@@ -10,14 +10,16 @@ WASM_LIMIT := 350000
 DENY_VERSION := 0.20.2
 DENY := .tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help build setup demo up down test lint
+.PHONY: help build filter setup demo up down test lint
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-build: ## Build the filter (and check its size) and egressctl
-	@cargo build --release --target wasm32-wasip1 --package egress-authz
+build: filter ## Build the filter (and check its size) and egressctl
 	@cargo build --release --package egressctl
+
+filter:
+	@cargo build --release --target wasm32-wasip1 --package egress-authz
 	@size=$$(wc -c < $(WASM)); echo "$(WASM): $$size bytes (at most $(WASM_LIMIT))"; test $$size -le $(WASM_LIMIT)
 
 test: lint build setup ## Everything that needs neither root nor a Debian package, as CI runs it
@@ -40,10 +42,10 @@ $(DENY):
 setup: ## Find an Envoy, or install the pinned one into .tools/
 	@$(LAB) setup
 
-demo: build ## Play the stories on a real Envoy and show who reaches what (DEMO="--only A,B1")
+demo: filter ## Play the stories on a real Envoy and show who reaches what (DEMO="--only A,B1")
 	@$(LAB) demo $(DEMO)
 
-up: build ## Leave a mesh running, with curl lines to try and a policy to edit
+up: filter ## Leave a mesh running, with curl lines to try and a policy to edit
 	@$(LAB) up
 
 down: ## End it
