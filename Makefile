@@ -22,7 +22,7 @@ filter:
 	@cargo build --release --target wasm32-wasip1 --package egress-authz
 	@size=$$(wc -c < $(WASM)); echo "$(WASM): $$size bytes (at most $(WASM_LIMIT))"; test $$size -le $(WASM_LIMIT)
 
-test: lint build setup ## Everything that needs neither root nor a Debian package, as CI runs it
+test: lint filter setup ## Everything that needs neither root nor a Debian package, as CI runs it
 	@cargo test --workspace
 
 lint: $(DENY) ## Formatting, lints as errors, documentation, licences (and advisories where their database is reached)
