@@ -43,14 +43,18 @@ const KEYS: &[&str] = &[
 
 /// Reads a table.
 pub(crate) fn read(path: &Path) -> Result<Vec<Case>, Vec<Diagnostic>> {
-    let source = Source::read(path)?;
+    from_source(&Source::read(path)?)
+}
+
+/// Reads a table that was read as a file already.
+pub(crate) fn from_source(source: &Rc<Source>) -> Result<Vec<Case>, Vec<Diagnostic>> {
     let documents = source.documents()?;
-    let mut reader = Reader { source: &source, errors: Vec::new() };
+    let mut reader = Reader { source, errors: Vec::new() };
     let mut cases = Vec::new();
     for document in &documents {
         for entry in document.entries().iter().filter(|entry| entry.key != "cases") {
             let what = "unknown key; a table of cases has the one key `cases`";
-            reader.errors.push(Diagnostic::error(what).at(&source, entry.key_span).path(&entry.key));
+            reader.errors.push(Diagnostic::error(what).at(source, entry.key_span).path(&entry.key));
         }
         for (at, item) in document.get("cases").map(Node::items).unwrap_or_default().iter().enumerate() {
             let case = reader.case(item, at);

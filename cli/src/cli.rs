@@ -27,6 +27,12 @@ pub(crate) enum Command {
     Check(commands::check::Args),
     Explain(Box<commands::explain::Args>),
     Test(commands::test::Args),
+    Diff(commands::diff::Args),
+    Import(commands::import::Args),
+    Merge(commands::merge::Args),
+    Schema(commands::schema::Args),
+    Pack(commands::pack::Args),
+    Unpack(commands::unpack::Args),
     Completions(commands::completions::Args),
     Man(commands::man::Args),
 }

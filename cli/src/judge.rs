@@ -17,6 +17,8 @@ pub(crate) struct Judge {
 pub(crate) struct Judges {
     http: Result<Judge, Vec<Diagnostic>>,
     network: Result<Judge, Vec<Diagnostic>>,
+    /// Whether one configuration serves both.
+    one: bool,
 }
 
 /// What became of a request.
@@ -63,9 +65,21 @@ impl Judges {
         }
         let file = path.display().to_string();
         Ok(Self {
+            one: parsed.len() == 1,
             http: select(&parsed, Protocol::Http, "HTTP", &file),
             network: select(&parsed, Protocol::Network, "NETWORK", &file),
         })
+    }
+
+    /// Whether one configuration serves both types.
+    pub(crate) fn is_one(&self) -> bool {
+        self.one
+    }
+
+    /// The configuration of a type, where there is just one.
+    pub(crate) fn of_type(&self, network: bool) -> Option<&Judge> {
+        let judge = if network { &self.network } else { &self.http };
+        judge.as_ref().ok()
     }
 
     /// The configuration that judges a request.

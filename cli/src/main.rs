@@ -2,16 +2,22 @@
 //!
 //! The verdicts are those of the filter: both are the crate `egress-policy`.
 
+mod bundle;
 mod cases;
+mod changes;
 mod cli;
 mod commands;
 mod diagnostics;
 mod exit;
 mod explanation;
+mod import;
 mod judge;
 mod lint;
+mod merge;
 mod output;
 mod request;
+mod request_log;
+mod schema;
 mod source;
 mod yaml_out;
 

@@ -2,9 +2,15 @@
 
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod diff;
 pub(crate) mod explain;
+pub(crate) mod import;
 pub(crate) mod man;
+pub(crate) mod merge;
+pub(crate) mod pack;
+pub(crate) mod schema;
 pub(crate) mod test;
+pub(crate) mod unpack;
 
 use crate::cli::Command;
 use crate::diagnostics::Diagnostic;
@@ -20,6 +26,12 @@ pub(crate) fn run(command: Command, output: Output) -> Outcome {
         Command::Check(args) => Ok(check::run(&args, output)),
         Command::Explain(args) => explain::run(*args, output),
         Command::Test(args) => test::run(&args, output),
+        Command::Diff(args) => diff::run(&args, output),
+        Command::Import(args) => import::run(args, output),
+        Command::Merge(args) => merge::run(&args, output),
+        Command::Schema(args) => Ok(schema::run(&args, output)),
+        Command::Pack(args) => pack::run(&args, output),
+        Command::Unpack(args) => unpack::run(&args, output),
         Command::Completions(args) => Ok(completions::run(&args, output)),
         Command::Man(args) => man::run(&args, output),
     }

@@ -67,6 +67,13 @@ impl Input {
         (input, errors)
     }
 
+    /// What one document holds.
+    pub(crate) fn of_document(source: &Rc<Source>, node: Node, errors: &mut Vec<Diagnostic>) -> Self {
+        let mut input = Self::default();
+        input.add(source, node, errors);
+        input
+    }
+
     fn add(&mut self, source: &Rc<Source>, node: Node, errors: &mut Vec<Diagnostic>) {
         let resource = Resource { source: Rc::clone(source), node };
         if resource.node.get("apiVersion").is_none() || resource.node.get("kind").is_none() {

@@ -1,0 +1,22 @@
+//! `egressctl unpack`
+
+use super::Outcome;
+use crate::bundle;
+use crate::exit::Exit;
+use crate::output::Output;
+use std::path::PathBuf;
+
+/// Write a configuration or manifest with its bundle unpacked.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 unpacked, 1 an error.\n\nExamples:\n  \
+                        kubectl get wasmplugin egress-authz -n istio-system -o yaml | egressctl unpack -")]
+pub(crate) struct Args {
+    /// The configuration or manifest; `-` is standard input.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+pub(crate) fn run(args: &Args, output: Output) -> Outcome {
+    bundle::print(bundle::rewrite(&args.file, bundle::Way::Unpack)?, output);
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,97 @@
+//! One AuthorizationPolicy.
+
+use super::json;
+use super::rule::{Converted, Converter};
+use super::values::Scope;
+use super::{Kind, Note, Settings};
+use crate::source::{Node, Resource};
+use egress_policy::config::Json;
+use egress_policy::rules::Action;
+
+/// The annotation that makes a policy a rehearsal.
+const DRY_RUN: &str = "istio.io/dry-run";
+
+/// The policy in our words; nothing where it does not bind the gateway, or would never match.
+pub(super) fn convert(resource: &Resource, settings: &Settings, notes: &mut Vec<Note>) -> Option<Json> {
+    let title = format!("{}/{}", resource.namespace(), resource.name());
+    let mut note = |field: &str, what: Kind, message: String| {
+        notes.push(Note { policy: title.clone(), field: field.to_owned(), what, message });
+    };
+    if let Some(why) = settings.gateway.why_not(resource) {
+        note("", Kind::NotBinding, why);
+        return None;
+    }
+    let spec = resource.node.get("spec");
+    let action = match spec.and_then(|spec| spec.text_at(&["action"])).unwrap_or("ALLOW") {
+        "ALLOW" => Action::Allow,
+        "DENY" => Action::Deny,
+        "AUDIT" => Action::Audit,
+        "CUSTOM" => {
+            note(
+                "action",
+                Kind::Refused,
+                "CUSTOM asks an external authorizer, which this filter cannot".to_owned(),
+            );
+            return None;
+        }
+        other => {
+            note("action", Kind::Refused, format!("{other} is no action"));
+            return None;
+        }
+    };
+    let rehearsed = resource
+        .node
+        .at(&["metadata", "annotations"])
+        .and_then(|annotations| annotations.text_at(&[DRY_RUN]))
+        .is_some_and(|value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"));
+    let rules = spec.and_then(|spec| spec.get("rules")).map(Node::items).unwrap_or_default();
+    let scope = Scope { namespace: resource.namespace(), domains: &settings.trust_domains };
+    let mut converter = Converter::new(action, scope);
+    let mut converted = Vec::new();
+    for (at, rule) in rules.iter().enumerate() {
+        match converter.rule(rule, &format!("rules[{at}]")) {
+            Converted::Said(rule) => converted.push(rule),
+            Converted::Anything => converted.push(json::object(Vec::<(&str, Json)>::new())),
+            Converted::Nothing => converter.note(
+                &format!("rules[{at}]"),
+                Kind::LeftOut,
+                "nothing is left of the rule that could match".to_owned(),
+            ),
+        }
+    }
+    let http_only = converter.http_only();
+    for (field, what, message) in converter.into_notes() {
+        note(&field, what, message);
+    }
+    if !http_only.is_empty() {
+        let on_tcp = match action {
+            Action::Allow => {
+                "Istio drops the rules that have them; here a host is the server name inside TLS, and the \
+                              others are unknown, which admits nobody"
+            }
+            Action::Deny | Action::Audit => {
+                "Istio ignores them, so that the rule matches more; here a host is the \
+                                             server name inside TLS, and the others are unknown, which matches"
+            }
+        };
+        note(&http_only.join(", "), Kind::Changed, format!("on TCP and TLS servers {on_tcp}"));
+    }
+    if converted.is_empty() && action != Action::Allow {
+        note("rules", Kind::LeftOut, "the policy never matches".to_owned());
+        return None;
+    }
+    let name = format!("{}.{}", resource.namespace(), resource.name());
+    let mut entries = vec![("name", json::text(&name))];
+    match action {
+        Action::Allow => {}
+        Action::Deny => entries.push(("action", json::text("DENY"))),
+        Action::Audit => entries.push(("action", json::text("AUDIT"))),
+    }
+    if rehearsed {
+        entries.push(("mode", json::text("DRY_RUN")));
+    }
+    if !converted.is_empty() {
+        entries.push(("rules", Json::List(converted)));
+    }
+    Some(json::object(entries))
+}

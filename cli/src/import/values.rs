@@ -1,0 +1,325 @@
+//! One value of an AuthorizationPolicy, in our words.
+
+use egress_policy::names::{Host, SpiffeId, is_dns_label, is_dns_subdomain};
+use egress_policy::patterns::{
+    CidrPattern, HostPattern, NamespacePattern, PathPattern, RequestPrincipalPattern, ServerNamePattern,
+    TextPattern, TrustDomainPattern, parse_method,
+};
+
+/// How a value can be said here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Said {
+    /// With the same meaning.
+    Same(Vec<String>),
+    /// With another meaning, which is this.
+    Changed(Vec<String>, String),
+    /// Not at all, which changes nothing: it matches nothing in Istio, or nothing that gets so far here.
+    Never(String),
+    /// Not at all.
+    Unsayable(String),
+}
+
+/// What a field is about, as far as its values are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Principal,
+    RequestPrincipal,
+    Namespace,
+    ServiceAccount,
+    TrustDomain,
+    Address,
+    Host,
+    Port,
+    Method,
+    Path,
+    ServerName,
+    Header,
+    Claim,
+}
+
+/// What the meaning of a value depends on.
+pub(super) struct Scope<'s> {
+    /// The namespace of the AuthorizationPolicy.
+    pub(super) namespace: &'s str,
+    /// The trust domains of the mesh.
+    pub(super) domains: &'s [String],
+}
+
+/// The values of one field.
+pub(super) fn convert(kind: Kind, values: &[String], scope: &Scope<'_>) -> Vec<Said> {
+    values.iter().map(|value| convert_one(kind, value, values, scope)).collect()
+}
+
+fn convert_one(kind: Kind, value: &str, beside: &[String], scope: &Scope<'_>) -> Said {
+    if value.is_empty() {
+        return Said::Unsayable("an empty string".to_owned());
+    }
+    match kind {
+        Kind::Principal => principal(value, scope),
+        Kind::Namespace => namespace(value),
+        Kind::ServiceAccount => account(value, scope),
+        Kind::TrustDomain => checked(value, TrustDomainPattern::parse(value).is_ok()),
+        Kind::Address => checked(value, CidrPattern::parse(value).is_ok()),
+        Kind::Port => checked(value, value.parse::<u16>().is_ok_and(|port| port > 0)),
+        Kind::Host => host(value, beside),
+        Kind::Method => match parse_method(value) {
+            Ok(_) => same(value),
+            Err(fault) => Said::Never(fault.to_string()),
+        },
+        Kind::Path => path(value),
+        Kind::ServerName => server_name(value),
+        Kind::RequestPrincipal => checked(value, RequestPrincipalPattern::parse(value).is_ok()),
+        Kind::Header if value == "*" => Said::Changed(
+            vec![value.to_owned()],
+            "Istio also takes a header that is there and empty".to_owned(),
+        ),
+        Kind::Header | Kind::Claim => checked(value, TextPattern::parse(value).is_ok()),
+    }
+}
+
+fn same(value: &str) -> Said {
+    Said::Same(vec![value.to_owned()])
+}
+
+/// A value that is written alike, where it can be.
+fn checked(value: &str, fits: bool) -> Said {
+    if fits {
+        same(value)
+    } else {
+        Said::Unsayable(
+            "it cannot be said here: Istio takes the `*` inside literally, or would refuse it".to_owned(),
+        )
+    }
+}
+
+/// The text between the stars that Istio gives a meaning: one in front, or one behind.
+fn without_star(value: &str) -> &str {
+    match value.strip_prefix('*') {
+        Some(rest) => rest,
+        None => value.strip_suffix('*').unwrap_or(value),
+    }
+}
+
+fn principal(value: &str, scope: &Scope<'_>) -> Said {
+    if value.starts_with("spiffe://") {
+        return Said::Never("Istio puts `spiffe://` in front itself, so this matches nobody".to_owned());
+    }
+    if value == "*" {
+        return same(value);
+    }
+    if without_star(value).contains('*') {
+        return Said::Never("Istio takes the `*` inside literally, so this matches nobody".to_owned());
+    }
+    if !value.contains('*') && SpiffeId::parse_without_scheme(value).is_err() {
+        return Said::Never("it is no workload identity; other peers are refused here".to_owned());
+    }
+    let domain = value.split_once('/').map(|(domain, _)| domain).filter(|domain| !domain.contains('*'));
+    match domain {
+        Some(domain) if !scope.domains.iter().any(|listed| listed == domain) => Said::Changed(
+            vec![value.to_owned()],
+            format!("peers of the trust domain {domain} are refused unless it is listed (--trust-domain)"),
+        ),
+        _ => same(value),
+    }
+}
+
+fn namespace(value: &str) -> Said {
+    if NamespacePattern::parse(value).is_err() {
+        return Said::Never("it can match no namespace".to_owned());
+    }
+    // Istio's regular expression lets a star cross `/`, and every identity has `/sa/` behind the namespace.
+    let tail = value.rsplit_once('*').map(|(_, tail)| tail);
+    if value != "*" && matches!(tail, Some("a" | "sa")) {
+        return Said::Changed(
+            vec![value.to_owned()],
+            "Istio's expression matches every namespace (it finds the `/sa/` behind it); here it is the \
+             namespace alone"
+                .to_owned(),
+        );
+    }
+    same(value)
+}
+
+fn account(value: &str, scope: &Scope<'_>) -> Said {
+    let (namespace, name) = value.split_once('/').unwrap_or((scope.namespace, value));
+    if !is_dns_label(namespace) || !is_dns_subdomain(name) {
+        return Said::Never("it can be no service account".to_owned());
+    }
+    Said::Same(vec![format!("{namespace}/{name}")])
+}
+
+fn server_name(value: &str) -> Said {
+    if ServerNamePattern::parse(value).is_err() {
+        return Said::Never("no server name is like that".to_owned());
+    }
+    Said::Changed(
+        vec![value.to_owned()],
+        "case does not matter here, and a client that sends no server name is unknown: a DENY refuses it, an \
+         ALLOW does not admit it"
+            .to_owned(),
+    )
+}
+
+fn path(value: &str) -> Said {
+    if PathPattern::parse(value).is_ok() {
+        return same(value);
+    }
+    let literal = without_star(value);
+    let never = value.contains(['?', '#']) || !(literal.starts_with('/') || value.starts_with('*'));
+    if never {
+        return Said::Never("no path without its query is like that".to_owned());
+    }
+    Said::Unsayable("Istio takes the `*` inside literally".to_owned())
+}
+
+/// Istio holds a pattern against the bytes of `:authority`, with the port where one is written.
+fn host(value: &str, beside: &[String]) -> Said {
+    let value = value.to_ascii_lowercase();
+    let has = |other: &str| beside.iter().any(|value| value.eq_ignore_ascii_case(other));
+    if value == "*" {
+        return same("*");
+    }
+    if without_star(&value).contains('*') {
+        return Said::Never("Istio takes the second `*` literally, so this matches no host".to_owned());
+    }
+    // `h:*` is how Istio says "h on any port that is written".
+    if let Some(host) = value.strip_suffix(":*") {
+        return match HostPattern::parse(host) {
+            Ok(_) if has(host) => Said::Same(Vec::new()),
+            Ok(_) => Said::Changed(
+                vec![host.to_owned()],
+                "here it also matches where no port is written".to_owned(),
+            ),
+            Err(_) => Said::Never("no host is like that".to_owned()),
+        };
+    }
+    if let Some(rest) = value.strip_prefix('*') {
+        return host_suffix(rest);
+    }
+    if let Some(head) = value.strip_suffix('*') {
+        return match (head.strip_suffix('.'), HostPattern::parse(&value)) {
+            (Some(_), Ok(_)) => same(&value),
+            _ => Said::Unsayable("a `*` stands for whole labels here".to_owned()),
+        };
+    }
+    let Ok(pattern) = HostPattern::parse(&value) else {
+        return Said::Never("no host is like that".to_owned());
+    };
+    let canonical = pattern.to_string();
+    if let egress_policy::patterns::PortPattern::Only(port) = pattern.port() {
+        return if port == 80 {
+            Said::Changed(vec![canonical], "here it also matches where no port is written".to_owned())
+        } else {
+            Said::Same(vec![canonical])
+        };
+    }
+    if has(&format!("{value}:*")) {
+        return Said::Same(vec![canonical]);
+    }
+    Said::Changed(
+        vec![canonical],
+        "Istio matches it only where no port is written; here on every port".to_owned(),
+    )
+}
+
+/// `*` and what follows it.
+fn host_suffix(rest: &str) -> Said {
+    let changed_port = "Istio matches it only where no port is written; here on every port";
+    if let Some(domain) = rest.strip_prefix('.') {
+        return match HostPattern::parse(&format!("*.{domain}")) {
+            Ok(pattern) if pattern.port() == egress_policy::patterns::PortPattern::Any => {
+                Said::Changed(vec![pattern.to_string()], changed_port.to_owned())
+            }
+            Ok(pattern) => Said::Same(vec![pattern.to_string()]),
+            Err(_) => Said::Unsayable("no host pattern says this".to_owned()),
+        };
+    }
+    if rest.starts_with(':') && HostPattern::parse(&format!("*{rest}")).is_ok() {
+        return Said::Same(vec![format!("*{rest}")]);
+    }
+    if Host::parse(rest.as_bytes()).is_ok_and(|host| host.ip().is_none()) {
+        return Said::Changed(
+            vec![rest.to_owned(), format!("*.{rest}")],
+            format!(
+                "a `*` stands for whole labels here: {rest} and what is below it, not what merely ends so; and on \
+                     every port"
+            ),
+        );
+    }
+    Said::Unsayable("a `*` stands for whole labels here".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(kind: Kind, value: &str) -> Said {
+        let scope = Scope { namespace: "own", domains: &["cluster.local".to_owned()] };
+        convert(kind, &[value.to_owned()], &scope).remove(0)
+    }
+
+    fn is_same(said: &Said, expected: &[&str]) -> bool {
+        *said == Said::Same(expected.iter().map(|text| (*text).to_owned()).collect())
+    }
+
+    fn is_changed(said: &Said, expected: &[&str]) -> bool {
+        matches!(said, Said::Changed(values, _) if values == expected)
+    }
+
+    #[test]
+    fn hosts() {
+        assert!(is_same(&one(Kind::Host, "*"), &["*"]));
+        assert!(is_changed(&one(Kind::Host, "*.Example.com"), &["*.example.com"]));
+        assert!(is_changed(&one(Kind::Host, "*example.com"), &["example.com", "*.example.com"]));
+        assert!(is_changed(&one(Kind::Host, "www.example.com"), &["www.example.com"]));
+        assert!(is_changed(&one(Kind::Host, "www.example.com:*"), &["www.example.com"]));
+        assert!(is_same(&one(Kind::Host, "www.example.com:443"), &["www.example.com:443"]));
+        assert!(is_changed(&one(Kind::Host, "www.example.com:80"), &["www.example.com:80"]));
+        assert!(is_same(&one(Kind::Host, "example.*"), &["example.*"]));
+        assert!(is_same(&one(Kind::Host, "*:8443"), &["*:8443"]));
+        assert!(matches!(one(Kind::Host, "exam*"), Said::Unsayable(_)));
+        assert!(matches!(one(Kind::Host, "10.*"), Said::Unsayable(_)));
+        assert!(matches!(one(Kind::Host, "a*b"), Said::Never(_)));
+        assert!(matches!(one(Kind::Host, "*.example.*"), Said::Never(_)));
+        assert!(matches!(one(Kind::Host, "http://a"), Said::Never(_)));
+        let scope = Scope { namespace: "own", domains: &[] };
+        let pair = ["A.example".to_owned(), "a.example:*".to_owned()];
+        let said = convert(Kind::Host, &pair, &scope);
+        assert!(is_same(&said[0], &["a.example"]));
+        assert!(is_same(&said[1], &[]));
+    }
+
+    #[test]
+    fn identities() {
+        assert!(is_same(&one(Kind::Principal, "*"), &["*"]));
+        assert!(is_same(&one(Kind::Principal, "*/sa/x"), &["*/sa/x"]));
+        assert!(is_same(&one(Kind::Principal, "cluster.local/ns/a/*"), &["cluster.local/ns/a/*"]));
+        assert!(is_changed(&one(Kind::Principal, "other/ns/a/sa/x"), &["other/ns/a/sa/x"]));
+        for never in ["spiffe://cluster.local/ns/a/sa/x", "*/ns/a/*", "cluster.local/*/x", "someone"] {
+            assert!(matches!(one(Kind::Principal, never), Said::Never(_)), "{never}");
+        }
+        assert!(is_same(&one(Kind::ServiceAccount, "x"), &["own/x"]));
+        assert!(is_same(&one(Kind::ServiceAccount, "a/x"), &["a/x"]));
+        assert!(is_same(&one(Kind::Namespace, "prod-*"), &["prod-*"]));
+        assert!(is_same(&one(Kind::Namespace, "*"), &["*"]));
+        assert!(is_changed(&one(Kind::Namespace, "*a"), &["*a"]));
+    }
+
+    #[test]
+    fn requests() {
+        assert!(is_same(&one(Kind::Path, "/a/{*}/{**}"), &["/a/{*}/{**}"]));
+        assert!(is_same(&one(Kind::Path, "*.txt"), &["*.txt"]));
+        assert!(matches!(one(Kind::Path, "/a?b"), Said::Never(_)));
+        assert!(matches!(one(Kind::Path, "a"), Said::Never(_)));
+        assert!(matches!(one(Kind::Path, "/a*b"), Said::Unsayable(_)));
+        assert!(is_same(&one(Kind::Method, "GET"), &["GET"]));
+        assert!(matches!(one(Kind::Method, "get"), Said::Never(_)));
+        assert!(is_changed(&one(Kind::Header, "*"), &["*"]));
+        assert!(is_same(&one(Kind::Header, "a*"), &["a*"]));
+        assert!(matches!(one(Kind::Header, "a*b"), Said::Unsayable(_)));
+        assert!(is_changed(&one(Kind::ServerName, "a.example"), &["a.example"]));
+        assert!(is_same(&one(Kind::Address, "10.0.0.0/8"), &["10.0.0.0/8"]));
+        assert!(matches!(one(Kind::Address, "10/8"), Said::Unsayable(_)));
+        assert!(is_same(&one(Kind::Port, "443"), &["443"]));
+    }
+}
