@@ -50,3 +50,24 @@ up: filter ## Leave a mesh running, with curl lines to try and a policy to edit
 
 down: ## End it
 	@$(LAB) down
+
+# --- core ---
+FUZZ_VERSION    := 0.13.2
+FUZZ            := .tools/cargo-fuzz-$(FUZZ_VERSION)
+MUTANTS_VERSION := 27.1.0
+MUTANTS         := .tools/cargo-mutants-$(MUTANTS_VERSION)
+
+.PHONY: fuzz mutants
+
+fuzz: $(FUZZ)/bin/cargo-fuzz ## Every fuzz target, T seconds in all (T=60); needs a nightly toolchain
+	@PATH="$(abspath $(FUZZ))/bin:$$PATH" fuzz/run.sh $(or $(T),60)
+
+mutants: $(MUTANTS)/bin/cargo-mutants ## Which changes to policy/ no test notices (hours; MUTANTS_ARGS="--file policy/src/truth.rs")
+	@PATH="$(abspath $(MUTANTS))/bin:$$PATH" PROPTEST_CASES=1000 PROPTEST_MAX_SHRINK_ITERS=0 \
+	  cargo mutants --package egress-policy --timeout 300 --output target $(MUTANTS_ARGS)
+
+$(FUZZ)/bin/cargo-fuzz:
+	@cargo install --quiet --locked --root $(FUZZ) cargo-fuzz@$(FUZZ_VERSION)
+
+$(MUTANTS)/bin/cargo-mutants:
+	@cargo install --quiet --locked --root $(MUTANTS) cargo-mutants@$(MUTANTS_VERSION)

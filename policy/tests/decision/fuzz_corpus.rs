@@ -1,1 +1,112 @@
+//! The fuzz targets on the stable toolchain: the committed corpus, and a few thousand inputs made from it.
 
+use crate::targets::TARGETS;
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+
+/// Inputs made per target beyond the corpus.
+const MADE: usize = 3_000;
+
+/// Xorshift: repeatable, and good enough to throw bytes about.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(bound.max(1)).unwrap()).unwrap()
+    }
+
+    /// One of the inputs with a few edits, or bytes alone.
+    fn make(&mut self, corpus: &[Vec<u8>]) -> Vec<u8> {
+        if self.roll(8) == 0 {
+            return (0..self.roll(500)).map(|_| self.byte()).collect();
+        }
+        let mut input = corpus[self.roll(corpus.len())].clone();
+        for _ in 0..=self.roll(4) {
+            let at = self.roll(input.len() + 1);
+            match self.roll(5) {
+                0 => input.insert(at, self.byte()),
+                1 if at < input.len() => drop(input.remove(at)),
+                2 if at < input.len() => input[at] ^= 1 << self.roll(8),
+                3 => input.truncate(at),
+                _ => {
+                    let other = &corpus[self.roll(corpus.len())];
+                    let from = self.roll(other.len() + 1);
+                    let length = self.roll(other.len() - from + 1).min(40);
+                    input.splice(at..at, other[from..from + length].iter().copied());
+                }
+            }
+        }
+        input
+    }
+
+    fn byte(&mut self) -> u8 {
+        u8::try_from(self.roll(256)).unwrap()
+    }
+}
+
+fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.into_iter().map(|path| (path.clone(), std::fs::read(&path).unwrap())).collect()
+}
+
+fn replay(name: &str) {
+    let (_, target) = TARGETS.iter().find(|(known, _)| *known == name).unwrap();
+    let corpus = corpus(name);
+    assert!(corpus.len() >= 5, "a corpus of {} is none", corpus.len());
+    for (path, input) in &corpus {
+        assert!(catch_unwind(|| target(input)).is_ok(), "{name} fails for {}", path.display());
+    }
+    let inputs: Vec<_> = corpus.into_iter().map(|(_, input)| input).collect();
+    let mut dice = Dice(0x0e67_e55a_u64);
+    for _ in 0..MADE {
+        let input = dice.make(&inputs);
+        assert!(catch_unwind(|| target(&input)).is_ok(), "{name} fails for b\"{}\"", input.escape_ascii());
+    }
+}
+
+#[test]
+fn authority() {
+    replay("authority");
+}
+
+#[test]
+fn configuration() {
+    replay("configuration");
+}
+
+#[test]
+fn decision() {
+    replay("decision");
+}
+
+#[test]
+fn host_pattern() {
+    replay("host_pattern");
+}
+
+#[test]
+fn path_template() {
+    replay("path_template");
+}
+
+#[test]
+fn spiffe_id() {
+    replay("spiffe_id");
+}
+
+/// Every target is replayed, and every folder of the corpus has its target.
+#[test]
+fn no_target_is_left_out() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    let mut folders: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    folders.sort();
+    assert_eq!(folders, TARGETS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+}

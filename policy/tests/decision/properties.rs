@@ -3,7 +3,8 @@
 
 use crate::generate::{self, Source};
 use crate::oracle;
-use crate::support::{Answer, Request, engine, said_by};
+use crate::support::{Answer, engine, said_by};
+use crate::targets::scene;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use serde_json::{Value, json};
@@ -15,21 +16,11 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn settings() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    // `PROPTEST_CASES` may ask for fewer, as `make mutants` does, or for more.
+    let cases = std::env::var("PROPTEST_CASES").map_or(10_000, |_| default.cases);
     // A failure is printed in its smallest form; there is no file of seeds to keep.
-    ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() }
-}
-
-fn protocol(source: &mut Source<'_>) -> &'static str {
-    if source.chance(50) { "NETWORK" } else { "HTTP" }
-}
-
-/// A configuration and three requests for it.
-fn scene(bytes: &[u8]) -> (Value, Vec<Request>) {
-    let source = &mut Source::new(bytes);
-    let protocol = protocol(source);
-    // The requests come first: where the bytes run out, it is the policies that grow simple.
-    let requests = (0..3).map(|_| generate::request(source, protocol)).collect();
-    (generate::config(source, protocol), requests)
+    ProptestConfig { cases, failure_persistence: None, ..default }
 }
 
 /// The same configuration with other policies.

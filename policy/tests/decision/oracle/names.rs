@@ -161,15 +161,18 @@ pub(crate) fn address(bytes: &[u8]) -> Option<Ip> {
     let text = String::from_utf8(bytes.to_vec()).ok()?;
     if let Some(rest) = text.strip_prefix('[') {
         let (inner, port) = rest.split_once("]:")?;
-        port.parse::<u16>().ok()?;
-        return ipv6(inner);
+        return is_port(port).then(|| ipv6(inner)).flatten();
     }
     if let Some((host, port)) = text.split_once(':')
         && let Some(ip) = ipv4(host)
     {
-        return port.parse::<u16>().ok().map(|_| ip);
+        return is_port(port).then_some(ip);
     }
     ipv4(&text).or_else(|| ipv6(&text))
+}
+
+fn is_port(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 /// `10.0.0.0/8`, or an address alone.
