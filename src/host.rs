@@ -92,6 +92,11 @@ pub(crate) fn close_downstream() -> Result<(), HostRefused> {
     done(sys::close_stream(DOWNSTREAM))
 }
 
+/// Lets the client's bytes that wait go on.
+pub(crate) fn resume_downstream() -> Result<(), HostRefused> {
+    done(sys::continue_stream(DOWNSTREAM))
+}
+
 /// Makes the calls that follow speak of another context, from within a tick.
 pub(crate) fn set_effective_context(context: u32) -> Result<(), HostRefused> {
     done(sys::set_effective_context(context))
@@ -231,6 +236,7 @@ mod sys {
             headers_size: usize,
             grpc_status: i32,
         ) -> u32;
+        fn proxy_continue_stream(stream: u32) -> u32;
         fn proxy_close_stream(stream: u32) -> u32;
         fn proxy_set_effective_context(context: u32) -> u32;
         fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
@@ -305,6 +311,11 @@ mod sys {
         }
     }
 
+    pub(super) fn continue_stream(stream: u32) -> u32 {
+        // SAFETY: no pointers.
+        unsafe { proxy_continue_stream(stream) }
+    }
+
     pub(super) fn close_stream(stream: u32) -> u32 {
         // SAFETY: no pointers.
         unsafe { proxy_close_stream(stream) }
@@ -372,6 +383,10 @@ mod sys {
     }
 
     pub(super) fn send_local_response(_: u32, _: &[u8], _: &[u8], _: &[u8], _: i32) -> u32 {
+        UNIMPLEMENTED
+    }
+
+    pub(super) fn continue_stream(_: u32) -> u32 {
         UNIMPLEMENTED
     }
 

@@ -4,6 +4,7 @@ use crate::abi::Action;
 use crate::attributes::{EnvoyAttributes, is_tls, presents_certificate};
 use crate::host::{self, Buffer, Level};
 use crate::plugin::{Plugin, Worker, generation};
+use egress_policy::config::Mode;
 use egress_policy::{
     Attributes, BrokenHello, Decision, Facts, HelloReader, Opening, Progress, Protocol, Reason, Timestamp,
     Verdict,
@@ -82,7 +83,8 @@ impl Waiting {
         for connection in late {
             self.remove(connection.context);
             if host::set_effective_context(connection.context).is_ok() {
-                connection.decide(Opening::Broken(BrokenHello::Late), true);
+                let action = connection.decide(Opening::Broken(BrokenHello::Late), true);
+                release(action);
             }
         }
     }
@@ -103,7 +105,7 @@ impl Shared {
         // While the filter pauses, the host keeps all bytes; only those that are new are fetched.
         let seen = reader.seen();
         let Ok(bytes) = host::buffer(Buffer::Downstream, seen, size.saturating_sub(seen)) else {
-            return self.refuse(Reason::AttributeUnavailable, &Opening::Plain);
+            return self.refuse(Reason::AttributeUnavailable, true);
         };
         match reader.push(&bytes.unwrap_or_default()) {
             Progress::Done(Opening::Plain) if admitted => self.go_on_plain(),
@@ -128,30 +130,49 @@ impl Shared {
                 Action::Continue
             }
             // A site that speaks into a ClientHello has not heard it.
-            State::Reading { .. } => self.decide(Opening::Broken(BrokenHello::Malformed), true),
-            State::Silent if identity_is_pending() => self.refuse(Reason::IdentityPending, &Opening::Plain),
+            State::Reading { .. } => {
+                let action = self.decide(Opening::Broken(BrokenHello::Malformed), true);
+                release(action)
+            }
+            State::Silent if identity_is_pending() => self.refuse(Reason::IdentityPending, false),
             State::Silent => self.decide(Opening::Plain, false),
         }
     }
 
-    /// Decides, tells, and carries out.
+    /// Decides by the configuration in force, which may be newer than the connection.
     fn decide(&self, opening: Opening, client_spoke: bool) -> Action {
         self.worker.waiting.remove(self.context);
-        let Some(plugin) = self.worker.plugin() else {
+        let Some(plugin) = self.worker.in_force() else {
             return self.close();
         };
         let settings = plugin.engine.settings();
         let facts = Facts::network(&EnvoyAttributes, &settings.trust_domains, opening.clone());
         let decision = judge(&self.worker, &plugin, &facts);
-        self.worker.report(&plugin, &facts, &decision);
+        self.carry_out(&plugin, &facts, &decision, opening, client_spoke)
+    }
+
+    /// Tells a decision, and does as it says.
+    fn carry_out(
+        &self,
+        plugin: &Plugin,
+        facts: &Facts<'_>,
+        decision: &Decision<'_>,
+        opening: Opening,
+        client_spoke: bool,
+    ) -> Action {
+        self.worker.report(plugin, facts, decision);
         if decision.refusal().is_some() {
             return self.close();
         }
+        self.admit(plugin, opening, client_spoke)
+    }
+
+    fn admit(&self, plugin: &Plugin, opening: Opening, client_spoke: bool) -> Action {
         self.keep(State::Admitted(Admission {
             opening,
             client_spoke,
             generation: generation(),
-            until: next_expiry(&plugin),
+            until: next_expiry(plugin),
         }))
     }
 
@@ -173,7 +194,7 @@ impl Shared {
 
     /// Judges a live connection by the newest configuration.
     fn decide_again(&self, opening: Opening, client_spoke: bool) -> Action {
-        let Some(plugin) = self.worker.newest() else {
+        let Some(plugin) = self.worker.in_force() else {
             return self.close();
         };
         let settings = plugin.engine.settings();
@@ -189,23 +210,23 @@ impl Shared {
                 return self.close();
             }
         }
-        self.keep(State::Admitted(Admission {
-            opening,
-            client_spoke,
-            generation: generation(),
-            until: next_expiry(&plugin),
-        }))
+        self.admit(&plugin, opening, client_spoke)
     }
 
-    /// Refuses without asking the policies.
-    fn refuse(&self, reason: Reason<'static>, opening: &Opening) -> Action {
+    /// Refuses without asking the policies; `mode: DRY_RUN` only says so.
+    fn refuse(&self, reason: Reason<'static>, client_spoke: bool) -> Action {
         self.worker.waiting.remove(self.context);
-        if let Some(plugin) = self.worker.plugin() {
-            let settings = plugin.engine.settings();
-            let facts = Facts::network(&EnvoyAttributes, &settings.trust_domains, opening.clone());
-            self.worker.report(&plugin, &facts, &Decision::deny(reason));
-        }
-        self.close()
+        let Some(plugin) = self.worker.in_force() else {
+            return self.close();
+        };
+        let settings = plugin.engine.settings();
+        let facts = Facts::network(&EnvoyAttributes, &settings.trust_domains, Opening::Plain);
+        let denied = Decision::deny(reason);
+        let decision = match settings.mode {
+            Mode::Enforce => denied,
+            Mode::DryRun => Decision { verdict: None, would: denied.verdict, audit: Vec::new() },
+        };
+        self.carry_out(&plugin, &facts, &decision, Opening::Plain, client_spoke)
     }
 
     /// Closes the client's side; the bytes at hand stay where they are, whether the host obeyed or not.
@@ -224,6 +245,14 @@ impl Shared {
         self.state.replace(state);
         action
     }
+}
+
+/// Outside of the client's own callback, bytes of the client that wait go on only when the host is told so.
+fn release(action: Action) -> Action {
+    if action == Action::Continue && host::resume_downstream().is_err() {
+        host::log(Level::Error, "egress-authz: the host did not release an admitted connection's bytes");
+    }
+    action
 }
 
 fn judge<'e>(worker: &Worker, plugin: &'e Plugin, facts: &Facts<'_>) -> Decision<'e> {
@@ -261,6 +290,7 @@ impl Connection {
     /// The client has connected. Nothing is read here: the handshake is not over, and reading the certificate
     /// now made older Envoys remember that there was none. Pausing would keep the handshake from ever ending.
     pub(crate) fn on_new(&self) -> Action {
+        self.0.worker.come_into_force();
         Action::Continue
     }
 

@@ -34,14 +34,15 @@ pub(crate) struct Worker {
 }
 
 thread_local! {
-    /// The newest configuration of each plugin in this VM, by the plugin's name. A configuration comes with a
-    /// context of its own; live connections stay with the old one and learn here that there is a newer.
-    static NEWEST: RefCell<Vec<(Vec<u8>, Rc<Plugin>)>> = const { RefCell::new(Vec::new()) };
-    /// How many configurations this VM has accepted.
+    /// The configurations of each plugin in this VM that still have a context, by the plugin's name, the one in
+    /// force last. A configuration comes with a context of its own; live connections stay with the old one and
+    /// learn here that another is in force.
+    static ALIVE: RefCell<Vec<(Vec<u8>, Vec<Rc<Plugin>>)>> = const { RefCell::new(Vec::new()) };
+    /// How often the configuration in force of any plugin has changed.
     static GENERATION: Cell<u64> = const { Cell::new(0) };
 }
 
-/// How many configurations this VM has accepted: where it has not changed, nothing has.
+/// How often a configuration in force has changed in this VM: where this has not, nothing has.
 pub(crate) fn generation() -> u64 {
     GENERATION.get()
 }
@@ -49,15 +50,60 @@ pub(crate) fn generation() -> u64 {
 impl Worker {
     /// Puts a configuration in force.
     pub(crate) fn install(&self, plugin: Plugin) {
-        let plugin = Rc::new(plugin);
-        let name = host::property(b"plugin_name").ok().flatten().unwrap_or_default();
-        NEWEST.with_borrow_mut(|newest| {
-            newest.retain(|(known, _)| *known != name);
-            newest.push((name.clone(), Rc::clone(&plugin)));
+        self.retire();
+        self.name.replace(host::property(b"plugin_name").ok().flatten().unwrap_or_default());
+        self.plugin.replace(Some(Rc::new(plugin)));
+        self.come_into_force();
+    }
+
+    /// New traffic comes to this context, so its configuration is the one in force. Usually it is known to be;
+    /// but where the host returns to a configuration that still has a context, it does not configure that again.
+    pub(crate) fn come_into_force(&self) {
+        let Some(plugin) = self.plugin() else {
+            return;
+        };
+        self.with_siblings(|siblings| {
+            if siblings.last().is_none_or(|last| !Rc::ptr_eq(last, &plugin)) {
+                siblings.retain(|other| !Rc::ptr_eq(other, &plugin));
+                siblings.push(plugin);
+                GENERATION.set(GENERATION.get() + 1);
+            }
         });
-        GENERATION.set(GENERATION.get() + 1);
-        self.name.replace(name);
-        self.plugin.replace(Some(plugin));
+    }
+
+    /// The host has given up this context. Was its configuration in force, the one before it is again.
+    pub(crate) fn retire(&self) {
+        let Some(plugin) = self.plugin() else {
+            return;
+        };
+        self.with_siblings(|siblings| {
+            if siblings.last().is_some_and(|last| Rc::ptr_eq(last, &plugin)) {
+                GENERATION.set(GENERATION.get() + 1);
+            }
+            siblings.retain(|other| !Rc::ptr_eq(other, &plugin));
+        });
+    }
+
+    /// Whether the configuration of this context is the one in force.
+    pub(crate) fn is_in_force(&self) -> bool {
+        match (self.plugin(), self.in_force()) {
+            (Some(own), Some(newest)) => Rc::ptr_eq(&own, &newest),
+            _ => false,
+        }
+    }
+
+    /// The configurations of this plugin, the one in force last.
+    fn with_siblings<T>(&self, look: impl FnOnce(&mut Vec<Rc<Plugin>>) -> T) -> T {
+        let name = self.name.borrow();
+        ALIVE.with_borrow_mut(|alive| {
+            let at = alive.iter().position(|(known, _)| *known == *name);
+            let mut siblings = at.map(|at| alive.swap_remove(at).1).unwrap_or_default();
+            let answer = look(&mut siblings);
+            if !siblings.is_empty() {
+                alive.push((name.clone(), siblings));
+            }
+            answer
+        })
     }
 
     /// The configuration of this context.
@@ -65,14 +111,9 @@ impl Worker {
         self.plugin.borrow().clone()
     }
 
-    /// The newest configuration of this plugin, which may belong to a later context.
-    pub(crate) fn newest(&self) -> Option<Rc<Plugin>> {
-        let name = self.name.borrow();
-        NEWEST
-            .with_borrow(|newest| {
-                newest.iter().find(|(known, _)| *known == *name).map(|(_, plugin)| Rc::clone(plugin))
-            })
-            .or_else(|| self.plugin())
+    /// The configuration of this plugin that is in force, which may belong to another context.
+    pub(crate) fn in_force(&self) -> Option<Rc<Plugin>> {
+        self.with_siblings(|siblings| siblings.last().map(Rc::clone)).or_else(|| self.plugin())
     }
 
     /// Tells the log, once, that the filter is loaded for a type that it is not configured for.

@@ -64,7 +64,15 @@ impl Root {
     pub(crate) fn on_tick(&self) {
         self.worker.audit.renew();
         self.worker.waiting.refuse_late();
-        self.worker.metrics.flush(self.worker.plugin().as_deref());
+        // Gauges speak of the configuration in force; an older one lives on in its connections only.
+        let plugin = self.worker.plugin().filter(|_| self.worker.is_in_force());
+        self.worker.metrics.flush(plugin.as_deref());
+    }
+
+    /// The context is given up: no tick comes any more.
+    pub(crate) fn on_delete(&self) {
+        self.worker.retire();
+        self.worker.metrics.flush(None);
     }
 }
 

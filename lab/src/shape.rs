@@ -134,6 +134,8 @@ pub enum Site {
     Tls,
     /// The world's server that speaks first.
     Banner,
+    /// A TCP server of the test's own on 127.0.0.1.
+    Port(u16),
 }
 
 /// A cluster of the gateway.

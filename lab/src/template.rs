@@ -110,6 +110,7 @@ fn cluster_context(cluster: &Cluster, world: Ports) -> Value {
         Site::Https => (world.tls, None, "https"),
         Site::Tls => (world.tls, Some(world.tls_detour), "tcp"),
         Site::Banner => (world.banner, None, "tcp"),
+        Site::Port(port) => (port, None, "tcp"),
     };
     let address = cluster.address.as_deref().unwrap_or("127.0.0.1");
     let is_ip = address.parse::<std::net::IpAddr>().is_ok();
