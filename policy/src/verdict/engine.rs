@@ -4,11 +4,11 @@ use super::guards;
 use super::index::{Index, Scope};
 use super::reason::{Reason, RuleRef};
 use super::trace::{Step, Trace};
-use crate::attributes::Unreadable;
+use super::view::{View, is_expired};
 use crate::config::{Config, Effect, Guard, Mode, Settings};
 use crate::facts::Facts;
 use crate::peer::Peer;
-use crate::rules::{Action, HostSet, Policy, PolicyMode, Rule};
+use crate::rules::{Action, HostSet, Policy, Rule};
 use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -41,13 +41,6 @@ pub struct Decision<'e> {
     pub would: Option<Verdict<'e>>,
     /// The AUDIT rules that matched.
     pub audit: Vec<RuleRef<'e>>,
-}
-
-/// Which policies and guards take part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct View {
-    /// Those in dry run, too.
-    pub(super) dry_run: bool,
 }
 
 impl Engine {
@@ -250,26 +243,6 @@ impl<'e> RuleRef<'e> {
         let truth = rule.truth(facts);
         trace.rule(self.policy, self.rule, truth);
         self.policy.matches_on(truth)
-    }
-}
-
-impl View {
-    /// Whether a policy takes part in this view.
-    fn counts(self, policy: &Policy) -> bool {
-        self.dry_run || policy.mode == PolicyMode::Enforce
-    }
-
-    /// Whether a policy takes part and has not expired.
-    fn enforced(self, policy: &Policy, facts: &Facts<'_>) -> bool {
-        self.counts(policy) && !is_expired(policy, facts)
-    }
-}
-
-/// A policy is expired from its instant on. A clock that cannot be read has been refused before.
-fn is_expired(policy: &Policy, facts: &Facts<'_>) -> bool {
-    match (policy.expires, policy.expires.map(|_| facts.now())) {
-        (Some(expires), Some(Ok(now))) => expires <= now,
-        (_, None | Some(Err(Unreadable)) | Some(Ok(_))) => false,
     }
 }
 

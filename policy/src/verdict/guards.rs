@@ -1,9 +1,9 @@
 //! The guards: what is refused whatever the policies say, and where an admitted request is carried.
 
-use super::engine::View;
 use super::reason::Reason;
+use super::view::View;
 use crate::attributes::Unreadable;
-use crate::config::{Effect, Guard, Settings, Unauthenticated};
+use crate::config::{Effect, Settings, Unauthenticated};
 use crate::facts::{Asked, BrokenHello, Facts, Opening, Reach};
 use crate::names::{RoutedHost, ServerName, is_global, same_host};
 use crate::peer::Peer;
@@ -91,16 +91,5 @@ pub(super) fn private_upstream(settings: &Settings, facts: &Facts<'_>) -> Option
     match facts.upstream_address() {
         Err(Unreadable) => Some(Reason::AttributeUnavailable),
         Ok(address) => (!is_global(address?)).then_some(Reason::PrivateUpstream),
-    }
-}
-
-impl View {
-    /// Whether a guard takes part in this view.
-    pub(super) fn enforces(self, guard: Guard) -> bool {
-        match guard {
-            Guard::Deny => true,
-            Guard::DryRun => self.dry_run,
-            Guard::Allow => false,
-        }
     }
 }

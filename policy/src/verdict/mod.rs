@@ -5,6 +5,7 @@ mod guards;
 mod index;
 mod reason;
 mod trace;
+mod view;
 
 pub use engine::{Decision, Engine, Verdict};
 pub use reason::{Reason, RuleRef};

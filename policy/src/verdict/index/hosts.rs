@@ -35,7 +35,6 @@ struct Named {
 
 /// Large host sets, each under every host that it names.
 pub(super) struct SetIndex {
-    names: Vec<Box<str>>,
     hosts: ByHost<Vec<usize>>,
     /// Sets with a `*` in them cover every host.
     any: Vec<usize>,
@@ -123,11 +122,7 @@ impl HostIndex {
 
 impl SetIndex {
     pub(super) fn new(sets: &[Rc<HostSet>]) -> Self {
-        let mut index = Self {
-            names: sets.iter().map(|set| set.name.clone()).collect(),
-            hosts: ByHost::default(),
-            any: Vec::new(),
-        };
+        let mut index = Self { hosts: ByHost::default(), any: Vec::new() };
         for (number, set) in sets.iter().enumerate() {
             for pattern in &set.patterns {
                 match HostKey::of(pattern.shape()).and_then(|key| index.hosts.entry(&key)) {
@@ -137,11 +132,6 @@ impl SetIndex {
             }
         }
         index
-    }
-
-    /// The number of a set; sets are sorted by name.
-    pub(super) fn number(&self, name: &str) -> Option<usize> {
-        self.names.binary_search_by(|known| (**known).cmp(name)).ok()
     }
 
     /// The sets that may cover a host; one may be named more than once.

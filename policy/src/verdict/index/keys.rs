@@ -3,10 +3,10 @@
 //! The keys of a rule cover every request for which it could come out other than false; that is all they
 //! promise. What they leave in too much, the rule itself sorts out.
 
-use super::hosts::SetIndex;
 use crate::names::{Host, SpiffeId};
 use crate::patterns::{AccountPattern, HostShape, NamespacePattern, PrincipalPattern, TextPattern};
-use crate::rules::{Field, HostEntry, Policy, Predicate, Rule};
+use crate::rules::{Field, HostEntry, HostSet, Policy, Predicate, Rule};
+use std::rc::Rc;
 
 /// A rule with many identities and many hosts would be filed under each pair of them. Beyond this many pairs,
 /// and beyond the sum of both, it is filed by its identities alone.
@@ -58,7 +58,7 @@ impl IdentityKey {
 }
 
 impl RuleKeys {
-    pub(super) fn of(policy: &Policy, rule: &Rule, sets: &SetIndex) -> Self {
+    pub(super) fn of(policy: &Policy, rule: &Rule, sets: &[Rc<HostSet>]) -> Self {
         let mut keys = Self { identities: identities(policy, rule), hosts: hosts(rule, sets) };
         if let (Some(identities), Some(hosts)) = (&keys.identities, &keys.hosts) {
             let pairs = identities.len().saturating_mul(hosts.len());
@@ -132,7 +132,7 @@ fn list<P, K>(field: &Field<P>, key: impl Fn(&P) -> Option<K>) -> Option<Vec<K>>
 }
 
 /// The hosts that a rule can be true for, where they can be listed.
-fn hosts(rule: &Rule, sets: &SetIndex) -> Option<Vec<HostKey>> {
+fn hosts(rule: &Rule, sets: &[Rc<HostSet>]) -> Option<Vec<HostKey>> {
     if rule.to.is_empty() {
         return None;
     }
@@ -145,13 +145,18 @@ fn hosts(rule: &Rule, sets: &SetIndex) -> Option<Vec<HostKey>> {
     operations.collect::<Option<Vec<_>>>().map(|keys| keys.concat())
 }
 
-fn host_keys(entry: &HostEntry, sets: &SetIndex) -> Option<Vec<HostKey>> {
+fn host_keys(entry: &HostEntry, sets: &[Rc<HostSet>]) -> Option<Vec<HostKey>> {
     if let HostEntry::Set(set) = entry
         && set.patterns.len() > MAX_SET
     {
-        return Some(vec![HostKey::Set(sets.number(&set.name)?)]);
+        return Some(vec![HostKey::Set(set_number(sets, &set.name)?)]);
     }
     entry.patterns().iter().map(|pattern| HostKey::of(pattern.shape())).collect()
+}
+
+/// The position of a set; sets are sorted by name.
+fn set_number(sets: &[Rc<HostSet>], name: &str) -> Option<usize> {
+    sets.binary_search_by(|set| (*set.name).cmp(name)).ok()
 }
 
 impl HostKey {

@@ -79,7 +79,7 @@ impl Index {
             for (rule_at, rule) in (0_u32..).zip(&policy.rules) {
                 let id = RuleId::new(index.places.len());
                 index.places.push((at, rule_at));
-                let keys = RuleKeys::of(policy, rule, &index.sets);
+                let keys = RuleKeys::of(policy, rule, sets);
                 let actions = match policy.action {
                     Action::Deny => &mut index.deny,
                     Action::Allow => &mut index.allow,
