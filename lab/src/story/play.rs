@@ -144,6 +144,7 @@ impl Player {
             tcp_routes: wish.tcp_routes.clone(),
             clusters: wish.clusters.clone(),
             default_tcp_cluster: wish.default_tcp_cluster.clone(),
+            quiet: false,
         };
         for host in &wish.originate {
             shape.originate(host);
@@ -393,7 +394,12 @@ fn check_principal(request: &Request, entry: &Entry, problems: &mut Vec<String>)
         _ => String::new(),
     };
     let seen = entry.text("downstream_peer_uri_san");
-    if seen != wanted {
+    // A site that speaks first may be faster than the client's certificate, and the connection closed before that came.
+    let early = request.over.connect == Some(ConnectMode::Immediate)
+        && request.ask.starts_with("LISTEN")
+        && request.gets == Gets::Closed
+        && seen.is_empty();
+    if seen != wanted && !early {
         problems.push(format!("the access log's downstream_peer_uri_san is {seen:?}, expected {wanted:?}"));
     }
 }
