@@ -8,7 +8,7 @@ use egress_policy::{Asked, Attributes, Decision, Facts, Opening, Peer, Protocol,
 use serde::Serialize;
 use std::cell::RefCell;
 
-/// Lines a second in all, for one plugin on one worker.
+/// Lines a second in all, on one worker; beyond it, only the first of each namespace.
 const MAX_LINES: u32 = 100;
 /// Lines a second for the workloads of one namespace, so that a noisy one hides nobody else's refusals.
 const MAX_LINES_PER_NAMESPACE: u32 = 20;
@@ -19,13 +19,16 @@ const NO_NAMESPACE: &str = "none";
 /// What stands for namespaces beyond those that are counted by name.
 const OTHER_NAMESPACES: &str = "other";
 
-/// Writes audit lines, within limits.
-#[derive(Default)]
-pub(crate) struct AuditLog(RefCell<Second>);
+thread_local! {
+    /// All plugins of a VM share the limits, and an update does not renew them.
+    static SECOND: RefCell<Second> = RefCell::default();
+}
 
 /// The lines of the current second.
 #[derive(Default)]
 struct Second {
+    /// Which one it is; not known where the host does not tell the time.
+    at: Option<i64>,
     written: u32,
     namespaces: Vec<(Box<str>, Count)>,
 }
@@ -75,23 +78,34 @@ struct SuppressedLines<'l> {
     lines: u32,
 }
 
-impl AuditLog {
-    /// Writes the line of a decision, unless the second has had its share.
-    pub(crate) fn write(&self, plugin: &Plugin, facts: &Facts<'_>, decision: &Decision<'_>) {
-        let namespace = facts.peer().ok().and_then(Peer::namespace).unwrap_or(NO_NAMESPACE);
-        if !self.0.borrow_mut().admit(namespace) {
-            return;
-        }
-        let Some(line) = Line::new(plugin, facts, decision) else {
-            return;
-        };
+/// Writes the line of a decision, unless the second has had its share.
+pub(crate) fn write(plugin: &Plugin, facts: &Facts<'_>, decision: &Decision<'_>) {
+    let namespace = facts.peer().ok().and_then(Peer::namespace).unwrap_or(NO_NAMESPACE);
+    if !SECOND.with_borrow_mut(|second| second.admit(namespace)) {
+        return;
+    }
+    if let Some(line) = Line::new(plugin, facts, decision) {
         log_json(&line);
     }
+}
 
-    /// Begins a new second, and tells what the last one suppressed.
-    pub(crate) fn renew(&self) {
-        let past = self.0.take();
-        let suppressed: Vec<_> = past
+/// Begins a new second where one has passed (every plugin ticks), and tells what the last one suppressed.
+pub(crate) fn renew() {
+    let now = host::now().ok().map(|now| now.unix_seconds());
+    if let Some(past) = SECOND.with_borrow_mut(|second| second.renew(now)) {
+        past.tell();
+    }
+}
+
+impl Second {
+    /// The second that has passed, where one has.
+    fn renew(&mut self, now: Option<i64>) -> Option<Self> {
+        let same = now.is_some() && self.at == now;
+        (!same).then(|| std::mem::replace(self, Self { at: now, ..Self::default() }))
+    }
+
+    fn tell(&self) {
+        let suppressed: Vec<_> = self
             .namespaces
             .iter()
             .filter(|(_, count)| count.suppressed > 0)
@@ -101,15 +115,14 @@ impl AuditLog {
             log_json(&Suppressed { suppressed });
         }
     }
-}
 
-impl Second {
     fn admit(&mut self, namespace: &str) -> bool {
         let written = self.written;
         let Some(count) = self.count_of(namespace) else {
             return false;
         };
-        let admitted = written < MAX_LINES && count.written < MAX_LINES_PER_NAMESPACE;
+        // The first line of a namespace is always written, whatever others have used up.
+        let admitted = count.written == 0 || (written < MAX_LINES && count.written < MAX_LINES_PER_NAMESPACE);
         if admitted {
             count.written += 1;
             self.written += 1;
@@ -244,10 +257,30 @@ mod tests {
     #[test]
     fn the_total_and_the_names_are_bounded() {
         let mut second = Second::default();
-        let written = (0..1_000).filter(|at| second.admit(&format!("ns-{at}"))).count();
-        assert_eq!(written, 100);
+        let lines = (0..10_000).filter(|at| second.admit(&format!("ns-{}", at % 1_000))).count();
+        // Each of a hundred namespaces has its first line, and the rest together has one.
+        assert_eq!(lines, 101);
         assert!(second.namespaces.len() <= MAX_NAMESPACES + 1);
         let suppressed: u32 = second.namespaces.iter().map(|(_, count)| count.suppressed).sum();
-        assert_eq!(suppressed, 900);
+        assert_eq!(suppressed, 10_000 - 101);
+    }
+
+    #[test]
+    fn many_noisy_namespaces_hide_nobody_either() {
+        let mut second = Second::default();
+        let lines = (0..10_000).filter(|at| second.admit(&format!("noisy-{}", at % 10))).count();
+        assert_eq!(lines, 100);
+        assert!(second.admit("quiet"));
+        assert!(!second.admit("quiet"));
+    }
+
+    #[test]
+    fn a_second_is_told_of_once_however_many_plugins_tick() {
+        let mut second = Second::default();
+        assert!(second.renew(Some(7)).is_some());
+        assert!((0..30).filter(|_| second.admit("noisy")).count() == 20);
+        assert!(second.renew(Some(7)).is_none());
+        assert_eq!(second.renew(Some(8)).unwrap().namespaces[0].1.suppressed, 10);
+        assert!(second.admit("noisy"));
     }
 }

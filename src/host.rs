@@ -136,6 +136,17 @@ pub(crate) fn record(metric: MetricId, value: u64) -> Result<(), HostRefused> {
     done(sys::record_metric(metric.0, value))
 }
 
+/// Data that the VMs of all workers share, and which writing of it this is.
+pub(crate) fn shared(key: &str) -> Read<(Vec<u8>, u32)> {
+    let (status, value, generation) = sys::get_shared_data(key.as_bytes());
+    answer(status, value).map(|value| value.map(|value| (value, generation)))
+}
+
+/// Writes shared data, unless another VM has since that writing of it; 0 is for data that is not there.
+pub(crate) fn share(key: &str, value: &[u8], generation: u32) -> Result<(), HostRefused> {
+    done(sys::set_shared_data(key.as_bytes(), value, generation))
+}
+
 fn answer(status: u32, value: Vec<u8>) -> Read<Vec<u8>> {
     match status {
         OK => Ok(Some(value)),
@@ -241,6 +252,20 @@ mod sys {
         fn proxy_set_effective_context(context: u32) -> u32;
         fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
         fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+        fn proxy_get_shared_data(
+            key: *const u8,
+            size: usize,
+            value: *mut *mut u8,
+            value_size: *mut usize,
+            generation: *mut u32,
+        ) -> u32;
+        fn proxy_set_shared_data(
+            key: *const u8,
+            size: usize,
+            value: *const u8,
+            value_size: usize,
+            generation: u32,
+        ) -> u32;
         fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
         fn proxy_increment_metric(id: u32, offset: i64) -> u32;
         fn proxy_record_metric(id: u32, value: u64) -> u32;
@@ -338,6 +363,20 @@ mod sys {
         (status, time)
     }
 
+    pub(super) fn get_shared_data(key: &[u8]) -> (u32, Vec<u8>, u32) {
+        let (mut data, mut size, mut generation) = (null_mut(), 0, 0);
+        // SAFETY: as for `get_property`.
+        let status = unsafe {
+            proxy_get_shared_data(key.as_ptr(), key.len(), &raw mut data, &raw mut size, &raw mut generation)
+        };
+        (status, take(data, size), generation)
+    }
+
+    pub(super) fn set_shared_data(key: &[u8], value: &[u8], generation: u32) -> u32 {
+        // SAFETY: the pointers and sizes are those of live slices.
+        unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), generation) }
+    }
+
     pub(super) fn define_metric(kind: u32, name: &[u8]) -> (u32, u32) {
         let mut id = 0;
         // SAFETY: the slice and the out-pointer are live.
@@ -404,6 +443,14 @@ mod sys {
 
     pub(super) fn now() -> (u32, u64) {
         (UNIMPLEMENTED, 0)
+    }
+
+    pub(super) fn get_shared_data(_: &[u8]) -> (u32, Vec<u8>, u32) {
+        (UNIMPLEMENTED, Vec::new(), 0)
+    }
+
+    pub(super) fn set_shared_data(_: &[u8], _: &[u8], _: u32) -> u32 {
+        UNIMPLEMENTED
     }
 
     pub(super) fn define_metric(_: u32, _: &[u8]) -> (u32, u32) {

@@ -1,39 +1,46 @@
 //! Counters and gauges, summed in the VM and handed to the host on a tick: a metric is no host call per request.
+//!
+//! All plugins of a VM share what is here, so that two of them do not speak of one gauge with two values, and an
+//! update neither starts label values anew nor names again what the host already knows.
 
+mod values;
+
+use self::values::Values;
 use crate::host::{self, MetricId, MetricKind};
 use crate::plugin::Plugin;
+use egress_policy::config::Effect;
 use egress_policy::{Decision, Facts, Peer, Timestamp, Verdict};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
-/// Values of one label that are told apart; those beyond share one.
-const MAX_VALUES: usize = 1_000;
-/// The label value of those beyond.
+/// The label value of those beyond what is told apart.
 const OTHER: &str = "other";
 /// The namespace of peers that have none.
 const NO_NAMESPACE: &str = "none";
 /// How far ahead `egress_authz_policies_expiring` looks.
 const EXPIRING_SECONDS: i64 = 7 * 24 * 3_600;
 
-/// The metrics of one plugin on one worker.
-#[derive(Default)]
-pub(crate) struct Metrics(RefCell<State>);
+thread_local! {
+    static STATE: RefCell<State> = RefCell::default();
+}
 
-#[derive(Default)]
+/// The metrics of one VM.
 struct State {
-    decisions: HashMap<Labels, Counter>,
-    /// The label values told apart so far, sorted.
-    namespaces: Vec<Box<str>>,
-    policies: Vec<Box<str>>,
+    /// By namespace and policy, one counter for each verdict.
+    decisions: HashMap<Box<str>, HashMap<Box<str>, [Counter; VERDICTS.len()]>>,
+    namespaces: Values,
+    policies: Values,
+    configs: Values,
+    /// The configuration that was last told of each plugin.
+    told: HashMap<Box<str>, Box<str>>,
+    gauges: HashMap<Box<str>, MetricId>,
+    /// For the policy's label, which is put together for each decision.
+    text: String,
 }
 
-/// The labels of `egress_authz_decisions`.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Labels {
-    namespace: Box<str>,
-    verdict: &'static str,
-    policy: Box<str>,
-}
+/// The values of the label `verdict`.
+const VERDICTS: [&str; 4] = ["allow", "deny", "would_allow", "would_deny"];
 
 #[derive(Default)]
 struct Counter {
@@ -41,106 +48,158 @@ struct Counter {
     pending: u64,
 }
 
-impl Metrics {
-    /// Counts a decision: what was carried out, and what would have been.
-    pub(crate) fn count(&self, facts: &Facts<'_>, decision: &Decision<'_>) {
-        let namespace = facts.peer().ok().and_then(Peer::namespace).unwrap_or(NO_NAMESPACE);
-        let mut state = self.0.borrow_mut();
-        if let Some(verdict) = &decision.verdict {
-            state.count(namespace, verdict.effect.word(), verdict);
-        }
-        if let Some(verdict) = &decision.would {
-            let word = match verdict.effect {
-                egress_policy::config::Effect::Allow => "would_allow",
-                egress_policy::config::Effect::Deny => "would_deny",
-            };
-            state.count(namespace, word, verdict);
-        }
-    }
-
-    /// Tells which configuration is in force.
-    pub(crate) fn describe(&self, plugin: Option<&Plugin>) {
-        let Some(plugin) = plugin else {
-            return;
-        };
-        let policies = u64::try_from(plugin.engine.policies().len()).unwrap_or(u64::MAX);
-        gauge("egress_authz_policies", policies);
-        let labels = [("version", env!("CARGO_PKG_VERSION")), ("config", &plugin.hash)];
-        gauge(&labelled("egress_authz_config_info", &labels), 1);
-    }
-
-    /// Hands what was counted to the host. What it does not take is kept for the next time.
-    pub(crate) fn flush(&self, plugin: Option<&Plugin>) {
-        let mut state = self.0.borrow_mut();
-        for (labels, counter) in state.decisions.iter_mut().filter(|(_, counter)| counter.pending > 0) {
-            if counter.id.is_none() {
-                counter.id = host::define_metric(MetricKind::Counter, &labels.name()).ok();
-            }
-            if let Some(id) = counter.id
-                && host::increment(id, counter.pending).is_ok()
-            {
-                counter.pending = 0;
+/// Counts a decision: what was carried out, and what would have been.
+pub(crate) fn count(facts: &Facts<'_>, decision: &Decision<'_>) {
+    let namespace = facts.peer().ok().and_then(Peer::namespace).unwrap_or(NO_NAMESPACE);
+    STATE.with_borrow_mut(|state| {
+        for (verdict, would) in [(&decision.verdict, 0), (&decision.would, 2)] {
+            if let Some(verdict) = verdict {
+                state.count(namespace, would + usize::from(verdict.effect == Effect::Deny), verdict);
             }
         }
-        if let Some(plugin) = plugin {
-            gauge("egress_authz_policies_expiring", expiring(plugin));
+    });
+}
+
+/// Prepares what the VMs of all workers share; the first of them, which starts before any other, makes it.
+pub(crate) fn on_vm_start() {
+    values::prepare();
+}
+
+/// Hands what was counted to the host. What it does not take is kept for the next time.
+pub(crate) fn flush() {
+    STATE.with_borrow_mut(State::flush);
+}
+
+/// Tells which configuration of a plugin is in force: none where the host has given up the plugin.
+pub(crate) fn describe(plugin: &str, in_force: Option<&Plugin>) {
+    STATE.with_borrow_mut(|state| state.describe(plugin, in_force));
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            decisions: HashMap::new(),
+            namespaces: Values::of("namespaces"),
+            policies: Values::of("policies"),
+            configs: Values::of("configs"),
+            told: HashMap::new(),
+            gauges: HashMap::new(),
+            text: String::new(),
         }
     }
 }
 
 impl State {
-    fn count(&mut self, namespace: &str, word: &'static str, verdict: &Verdict<'_>) {
-        let policy = match verdict.reason.rule() {
+    fn count(&mut self, namespace: &str, word: usize, verdict: &Verdict<'_>) {
+        let mut policy = std::mem::take(&mut self.text);
+        policy.clear();
+        // Writing to a string does not fail.
+        let _ = match verdict.reason.rule() {
             Some(rule) => {
                 let namespace = rule.policy.namespace.as_deref().unwrap_or("*");
-                format!("{namespace}/{}", rule.policy.name)
+                write!(policy, "{namespace}/{}", rule.policy.name)
             }
-            None => verdict.reason.to_string(),
+            None => write!(policy, "{}", verdict.reason),
         };
-        let labels = Labels {
-            namespace: bounded(&mut self.namespaces, namespace),
-            verdict: word,
-            policy: bounded(&mut self.policies, &policy),
+        self.add(namespace, &policy, word);
+        self.text = policy;
+    }
+
+    fn add(&mut self, namespace: &str, policy: &str, word: usize) {
+        let known = self.decisions.get_mut(namespace).and_then(|policies| policies.get_mut(policy));
+        let counters = match known {
+            Some(counters) => counters,
+            None => {
+                let namespace = if self.namespaces.admit(namespace) { namespace } else { OTHER };
+                let policy = if self.policies.admit(policy) { policy } else { OTHER };
+                self.decisions.entry(namespace.into()).or_default().entry(policy.into()).or_default()
+            }
         };
-        let counter = self.decisions.entry(labels).or_default();
-        counter.pending = counter.pending.saturating_add(1);
+        if let Some(counter) = counters.get_mut(word) {
+            counter.pending = counter.pending.saturating_add(1);
+        }
+    }
+
+    fn flush(&mut self) {
+        for (namespace, policies) in &mut self.decisions {
+            for (policy, counters) in policies {
+                for (verdict, counter) in VERDICTS.into_iter().zip(counters) {
+                    counter.flush(|| {
+                        let labels = [("namespace", &**namespace), ("verdict", verdict), ("policy", policy)];
+                        labelled("egress_authz_decisions", &labels)
+                    });
+                }
+            }
+        }
+    }
+
+    fn describe(&mut self, name: &str, in_force: Option<&Plugin>) {
+        let config =
+            in_force.map(|plugin| if self.configs.admit(&plugin.hash) { &*plugin.hash } else { OTHER });
+        let before = self.told.get(name).cloned();
+        if let Some(before) = before.as_deref().filter(|before| Some(*before) != config) {
+            self.config_info(name, before, 0);
+        }
+        match config {
+            Some(config) => {
+                self.config_info(name, config, 1);
+                if before.as_deref() != Some(config) {
+                    self.told.insert(name.into(), config.into());
+                }
+            }
+            None if before.is_none() => return,
+            None => {
+                self.told.remove(name);
+            }
+        }
+        let policies = in_force.map_or(0, |plugin| plugin.engine.policies().len());
+        let plugin = [("plugin", name)];
+        self.gauge(labelled("egress_authz_policies", &plugin), u64::try_from(policies).unwrap_or(u64::MAX));
+        self.gauge(labelled("egress_authz_policies_expiring", &plugin), in_force.map_or(0, expiring));
+    }
+
+    fn config_info(&mut self, plugin: &str, config: &str, value: u64) {
+        let labels = [("plugin", plugin), ("version", env!("CARGO_PKG_VERSION")), ("config", config)];
+        self.gauge(labelled("egress_authz_config_info", &labels), value);
+    }
+
+    /// A gauge that the host does not take is a gap in a graph, nothing more.
+    fn gauge(&mut self, name: String, value: u64) {
+        let id = match self.gauges.get(name.as_str()) {
+            Some(id) => *id,
+            None => match host::define_metric(MetricKind::Gauge, &name) {
+                Ok(id) => *self.gauges.entry(name.into()).or_insert(id),
+                Err(_) => return,
+            },
+        };
+        let _ = host::record(id, value);
     }
 }
 
-impl Labels {
-    fn name(&self) -> String {
-        let labels = [("namespace", &*self.namespace), ("verdict", self.verdict), ("policy", &self.policy)];
-        labelled("egress_authz_decisions", &labels)
-    }
-}
-
-/// A name with labels, in the form that Istio's proxies take apart; `stats_tags` do so elsewhere.
-fn labelled(name: &str, labels: &[(&str, &str)]) -> String {
-    let mut text = name.to_owned();
-    for (label, value) in labels {
-        text.push_str(";.;");
-        text.push_str(label);
-        text.push_str("=.=");
-        text.push_str(value);
-    }
-    text.push_str(";.;");
-    text
-}
-
-fn bounded(values: &mut Vec<Box<str>>, value: &str) -> Box<str> {
-    match values.binary_search_by(|known| (**known).cmp(value)) {
-        Ok(_) => value.into(),
-        Err(_) if values.len() >= MAX_VALUES => OTHER.into(),
-        Err(at) => {
-            values.insert(at, value.into());
-            value.into()
+impl Counter {
+    fn flush(&mut self, name: impl FnOnce() -> String) {
+        if self.pending == 0 {
+            return;
+        }
+        if self.id.is_none() {
+            self.id = host::define_metric(MetricKind::Counter, &name()).ok();
+        }
+        if let Some(id) = self.id
+            && host::increment(id, self.pending).is_ok()
+        {
+            self.pending = 0;
         }
     }
 }
 
-/// A gauge that the host does not take is a gap in a graph, nothing more.
-fn gauge(name: &str, value: u64) {
-    let _ = host::define_metric(MetricKind::Gauge, name).and_then(|id| host::record(id, value));
+/// A name behind its labels, in the form that Istio's proxies take apart (`extraStatTags`); `stats_tags` do so elsewhere.
+/// The host puts `wasmcustom.` before it, and drops that in Prometheus' form.
+fn labelled(name: &str, labels: &[(&str, &str)]) -> String {
+    let mut text = String::new();
+    for part in labels.iter().flat_map(|(label, value)| [*label, "=.=", *value, ";.;"]).chain([name]) {
+        text.push_str(part);
+    }
+    text
 }
 
 /// Policies that will have expired a week from now, and have not yet. The clock is asked only where some expire.
@@ -162,19 +221,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn label_values_are_bounded() {
-        let mut values = Vec::new();
-        for at in 0..MAX_VALUES {
-            assert_eq!(&*bounded(&mut values, &format!("ns-{at}")), format!("ns-{at}"));
-        }
-        assert_eq!(&*bounded(&mut values, "one-more"), "other");
-        assert_eq!(&*bounded(&mut values, "ns-7"), "ns-7");
-        assert_eq!(values.len(), MAX_VALUES);
+    fn names_come_behind_their_labels() {
+        let name = labelled("egress_authz_decisions", &[("namespace", "a"), ("verdict", "deny")]);
+        assert_eq!(name, "namespace=.=a;.;verdict=.=deny;.;egress_authz_decisions");
     }
 
     #[test]
-    fn names_carry_their_labels() {
-        let name = labelled("egress_authz_decisions", &[("namespace", "a"), ("verdict", "deny")]);
-        assert_eq!(name, "egress_authz_decisions;.;namespace=.=a;.;verdict=.=deny;.;");
+    fn what_the_host_does_not_take_is_kept() {
+        let mut state = State::default();
+        state.add("a", "a/own", 1);
+        state.add("a", "a/own", 1);
+        state.flush();
+        assert_eq!(state.decisions["a"]["a/own"][1].pending, 2);
+        assert_eq!(state.decisions["a"]["a/own"][0].pending, 0);
+    }
+
+    #[test]
+    fn those_beyond_the_bound_share_a_counter() {
+        let mut state = State::default();
+        for at in 0..1_500 {
+            state.add(&format!("ns-{at}"), &format!("*/p-{at}"), 0);
+        }
+        assert_eq!(state.decisions.len(), 1_001);
+        assert_eq!(state.decisions["other"]["other"][0].pending, 500);
+        state.add("ns-7", "*/p-1400", 0);
+        assert_eq!(state.decisions["ns-7"]["other"][0].pending, 1);
     }
 }

@@ -1,8 +1,8 @@
 //! What the contexts of one plugin on one worker share: the configuration in force, and what is reported.
 
-use crate::audit::AuditLog;
+use crate::audit;
 use crate::host::{self, Level};
-use crate::metrics::Metrics;
+use crate::metrics;
 use crate::network::Waiting;
 use egress_policy::{Decision, Engine, Facts, Protocol};
 use std::cell::{Cell, RefCell};
@@ -22,11 +22,7 @@ pub(crate) struct Worker {
     /// The configuration; none until the first was accepted.
     pub(crate) plugin: RefCell<Option<Rc<Plugin>>>,
     /// The name that the gateway knows the plugin by; it stays while configurations change.
-    pub(crate) name: RefCell<Vec<u8>>,
-    /// Audit lines.
-    pub(crate) audit: AuditLog,
-    /// Counters and gauges.
-    pub(crate) metrics: Metrics,
+    name: RefCell<Vec<u8>>,
     /// Connections whose ClientHello is not whole.
     pub(crate) waiting: Waiting,
     /// Whether the log has been told that the filter is loaded for the wrong type.
@@ -92,6 +88,16 @@ impl Worker {
         }
     }
 
+    /// Whether any configuration of this plugin still has a context.
+    pub(crate) fn has_siblings(&self) -> bool {
+        self.with_siblings(|siblings| !siblings.is_empty())
+    }
+
+    /// The plugin's name, for people.
+    pub(crate) fn name(&self) -> String {
+        String::from_utf8_lossy(&self.name.borrow()).into_owned()
+    }
+
     /// The configurations of this plugin, the one in force last.
     fn with_siblings<T>(&self, look: impl FnOnce(&mut Vec<Rc<Plugin>>) -> T) -> T {
         let name = self.name.borrow();
@@ -140,8 +146,8 @@ impl Worker {
             let _ = host::set_property(b"egress_authz", decision.to_string().as_bytes());
         }
         if told || !decision.audit.is_empty() {
-            self.audit.write(plugin, facts, decision);
+            audit::write(plugin, facts, decision);
         }
-        self.metrics.count(facts, decision);
+        metrics::count(facts, decision);
     }
 }

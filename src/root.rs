@@ -1,6 +1,8 @@
 //! The root context: one per configuration and worker.
 
+use crate::audit;
 use crate::host::{self, Buffer, Level};
+use crate::metrics;
 use crate::plugin::{Plugin, Worker};
 use egress_policy::{Config, Engine};
 use std::rc::Rc;
@@ -26,6 +28,7 @@ impl Root {
     pub(crate) fn on_vm_start(&self) -> bool {
         let (version, revision) = (env!("CARGO_PKG_VERSION"), env!("EGRESS_AUTHZ_REVISION"));
         host::log(Level::Info, &format!("egress-authz {version} ({revision}) started"));
+        metrics::on_vm_start();
         true
     }
 
@@ -49,7 +52,6 @@ impl Root {
         let plugin = Plugin { engine: Engine::new(config), hash: short_hash(&bytes) };
         log_accepted(&plugin);
         self.worker.install(plugin);
-        self.worker.metrics.describe(self.worker.plugin().as_deref());
         if host::set_tick(TICK_MILLISECONDS).is_err() {
             host::log(
                 Level::Error,
@@ -62,17 +64,22 @@ impl Root {
 
     /// A second has passed.
     pub(crate) fn on_tick(&self) {
-        self.worker.audit.renew();
+        audit::renew();
         self.worker.waiting.refuse_late();
         // Gauges speak of the configuration in force; an older one lives on in its connections only.
-        let plugin = self.worker.plugin().filter(|_| self.worker.is_in_force());
-        self.worker.metrics.flush(plugin.as_deref());
+        if let Some(plugin) = self.worker.plugin().filter(|_| self.worker.is_in_force()) {
+            metrics::describe(&self.worker.name(), Some(&plugin));
+        }
+        metrics::flush();
     }
 
     /// The context is given up: no tick comes any more.
     pub(crate) fn on_delete(&self) {
         self.worker.retire();
-        self.worker.metrics.flush(None);
+        if !self.worker.has_siblings() {
+            metrics::describe(&self.worker.name(), None);
+        }
+        metrics::flush();
     }
 }
 

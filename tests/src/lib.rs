@@ -4,7 +4,11 @@
 //! ready-made clients of the lab would not send, [`raw`] and [`h2`] do; [`audit`] reads what the filter logs.
 
 pub mod audit;
+pub mod clock;
 pub mod h2;
+pub mod keepalive;
+pub mod net;
+pub mod prometheus;
 pub mod raw;
 pub mod rig;
 pub mod suite;
