@@ -113,7 +113,8 @@ fn read_claim(key: &[u8], bytes: Vec<u8>) -> Result<Claim, Unreadable> {
     if pairs.iter().any(|(_, value)| !value.is_empty()) {
         return Ok(Claim::Other);
     }
-    let items: Vec<_> = pairs.into_iter().map(|(item, _)| item).collect();
+    // Elements that are no strings come as the raw bytes that they would be on their own.
+    let items: Vec<_> = pairs.into_iter().map(|(item, _)| item).filter(|item| is_text(item)).collect();
     // An object whose values are all empty looks like a list, but has something under its keys.
     if let Some(first) = items.first()
         && host::property(&[key, b"\0", first].concat())?.is_some()
