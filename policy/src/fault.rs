@@ -22,6 +22,11 @@ impl Fault {
         Self { what: what.into(), repair: Some(repair.into()) }
     }
 
+    /// An empty string, which Istio would not accept either.
+    pub(crate) fn empty() -> Self {
+        Self::with_repair("the string is empty", "leave it out, or fill it")
+    }
+
     /// What is wrong, without the repair.
     #[must_use]
     pub fn what(&self) -> &str {

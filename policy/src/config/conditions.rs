@@ -10,7 +10,7 @@ use crate::rules::Predicate;
 
 const ENTRY_KEYS: &[&str] = &["key", "values", "notValues"];
 
-/// The keys without brackets.
+/// The keys, for those that are misspelt.
 const KEYS: &[&str] = &[
     "source.principal",
     "source.namespace",
@@ -21,11 +21,19 @@ const KEYS: &[&str] = &[
     "destination.ip",
     "destination.port",
     "connection.sni",
-    "request.headers",
+    "request.headers[NAME]",
     "request.auth.principal",
     "request.auth.audiences",
     "request.auth.presenter",
-    "request.auth.claims",
+    "request.auth.claims[NAME]",
+];
+
+/// What people look for among the conditions, and where it is.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("request.host", "use `hosts` of an operation"),
+    ("request.method", "use `methods` of an operation"),
+    ("request.path", "use `paths` of an operation"),
+    ("request.url_path", "use `paths` of an operation"),
 ];
 
 /// One entry of `when`.
@@ -40,7 +48,9 @@ pub(super) fn read(reader: &mut Reader, json: &Json, path: &Path<'_>, scope: Sco
         values: entries.get("values").map(|json| (json, values)),
         not_values: entries.get("notValues").map(|json| (json, not_values)),
     };
-    if written.values.is_none() && written.not_values.is_none() {
+    // Where a key is misspelt, it is the one that is missing.
+    let all_known = entries.iter().all(|(key, _)| ENTRY_KEYS.contains(&key));
+    if written.values.is_none() && written.not_values.is_none() && all_known {
         let what = "a condition without `values` and `notValues` says nothing";
         reader.note(path, Problem::Rule(Fault::with_repair(what, "write one of them")));
     }
@@ -89,7 +99,12 @@ fn attribute(key: &str) -> Result<Attribute, Fault> {
         }
         _ => {
             let what = "not a key that conditions know";
-            return Err(match nearest(key, KEYS.iter().copied()) {
+            if let Some((_, repair)) = ELSEWHERE.iter().find(|(known, _)| *known == key) {
+                return Err(Fault::with_repair(what, *repair));
+            }
+            // The name in brackets is the user's own.
+            let head = key.split_once('[').map_or(key.to_owned(), |(head, _)| format!("{head}[NAME]"));
+            return Err(match nearest(&head, KEYS.iter().copied()) {
                 Some(nearest) => Fault::with_repair(what, format!("write `{nearest}`")),
                 None => Fault::new(what),
             });

@@ -26,6 +26,12 @@ impl HostSets {
         if let Some(set) = self.get(name) {
             return Ok(HostEntry::Set(Rc::clone(set)));
         }
+        if let Some((set, _)) = name.split_once(':')
+            && self.get(set).is_some()
+        {
+            let what = "a set takes no port; its patterns have their own";
+            return Err(Fault::with_repair(what, format!("write `@{set}`")));
+        }
         let what = "no host set has this name";
         Err(match nearest(name, self.0.iter().map(|set| &*set.name)) {
             Some(nearest) => Fault::with_repair(what, format!("write `@{nearest}`")),

@@ -57,7 +57,8 @@ impl fmt::Display for Path<'_> {
         let first = self.parent.is_none_or(|parent| parent.parent.is_none());
         match self.step {
             Step::Root => Ok(()),
-            Step::Key("") => f.write_str("\"\""),
+            Step::Key("") if first => f.write_str("\"\""),
+            Step::Key("") => f.write_str(".\"\""),
             Step::Key(key) if first => f.write_str(key),
             Step::Key(key) => write!(f, ".{key}"),
             Step::Index(index) => write!(f, "[{index}]"),
@@ -140,17 +141,20 @@ impl Reader {
                 &[]
             }
             Json::List(items) => items,
-            Json::Text(text) => {
-                let repair = Some(format!("write `[{text:?}]`"));
-                let (expected, found) = ("a list", json.kind());
-                self.note(path, Problem::WrongType { expected, found, repair });
-                &[]
-            }
+            Json::Text(text) => self.not_a_list(json, path, format!("write `[{text:?}]`")),
+            Json::Number(number) => self.not_a_list(json, path, format!("write `[{number}]`")),
             other => {
                 self.wrong_type(path, "a list", other);
                 &[]
             }
         }
+    }
+
+    /// One value where a list of such is wanted.
+    fn not_a_list(&mut self, json: &Json, path: &Path<'_>, repair: String) -> &'static [Json] {
+        let (expected, found, repair) = ("a list", json.kind(), Some(repair));
+        self.note(path, Problem::WrongType { expected, found, repair });
+        &[]
     }
 
     pub(super) fn text<'j>(&mut self, json: &'j Json, path: &Path<'_>) -> Option<&'j str> {
@@ -213,9 +217,12 @@ impl Reader {
 /// The known word nearest to a misspelt one, if it is near enough to have been meant.
 pub(super) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     let folded = word.to_ascii_lowercase();
+    // Two letters swapped are one slip. Of a short word one slip leaves enough to guess by: `TCP` is not `HTTP`.
     known
-        .map(|candidate| (strsim::levenshtein(&folded, &candidate.to_ascii_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .map(|candidate| (strsim::osa_distance(&folded, &candidate.to_ascii_lowercase()), candidate))
+        .filter(|(distance, candidate)| {
+            *distance <= (candidate.len() / 3).max(1) && *distance < candidate.len()
+        })
         .min()
         .map(|(_, candidate)| candidate)
 }

@@ -142,9 +142,18 @@ pub(super) fn read(reader: &mut Reader, top: &Entries<'_>) -> DenyResponse {
 }
 
 fn read_status(reader: &mut Reader, json: &Json, path: &Path<'_>) -> Option<u16> {
-    let Json::Number(number) = json else {
-        reader.wrong_type(path, "a number", json);
-        return None;
+    let number = match json {
+        Json::Number(number) => number,
+        Json::Text(text) if text.parse::<u16>().is_ok() => {
+            let repair = Some(format!("write `{text}` without quotes"));
+            let (expected, found) = ("a number", json.kind());
+            reader.note(path, Problem::WrongType { expected, found, repair });
+            return None;
+        }
+        other => {
+            reader.wrong_type(path, "a number", other);
+            return None;
+        }
     };
     let status = (400..=599_u16).find(|status| f64::from(*status) == *number);
     if status.is_none() {
@@ -170,6 +179,9 @@ fn read_headers(reader: &mut Reader, json: &Json, path: &Path<'_>) -> Vec<(Box<s
             continue;
         }
         if headers.iter().any(|(earlier, _)| **earlier == *folded) {
+            if entries.iter().filter(|(other, _)| *other == name).count() > 1 {
+                continue; // A key written twice has been noted as such.
+            }
             reader.fault(&path, name, Fault::new("the header is written twice; case does not count"));
             continue;
         }

@@ -119,7 +119,7 @@ fn read_policy(
     let expires = read_text(reader, &entries, "expires", Timestamp::parse);
     let owner = read_text(reader, &entries, "owner", |text| {
         if text.is_empty() {
-            return Err(Fault::new("an empty string"));
+            return Err(Fault::empty());
         }
         Ok(Box::from(text))
     });
@@ -227,6 +227,9 @@ fn read_rules(reader: &mut Reader, entries: &Entries<'_>, scope: Scope<'_>) -> V
 
 fn read_rule(reader: &mut Reader, json: &Json, path: &Path<'_>, scope: Scope<'_>) -> Option<Rule> {
     let entries = reader.object(json, path, RULE_KEYS)?;
+    let from = read_alternatives(reader, &entries, ("from", "source"), (SOURCE_KEYS, SOURCE_FIELDS), scope);
+    let to =
+        read_alternatives(reader, &entries, ("to", "operation"), (OPERATION_KEYS, OPERATION_FIELDS), scope);
     let mut when = match entries.get("when") {
         None => Vec::new(),
         Some(json) => {
@@ -240,17 +243,7 @@ fn read_rule(reader: &mut Reader, json: &Json, path: &Path<'_>, scope: Scope<'_>
         }
     };
     by_cost(&mut when);
-    Some(Rule {
-        from: read_alternatives(reader, &entries, ("from", "source"), (SOURCE_KEYS, SOURCE_FIELDS), scope),
-        to: read_alternatives(
-            reader,
-            &entries,
-            ("to", "operation"),
-            (OPERATION_KEYS, OPERATION_FIELDS),
-            scope,
-        ),
-        when,
-    })
+    Some(Rule { from, to, when })
 }
 
 /// `from` or `to`: a list of objects with one key, each holding fields.

@@ -139,6 +139,9 @@ fn read_trust_domains(reader: &mut Reader, top: &Entries<'_>) -> TrustDomains {
     };
     let path = top.path.key("trustDomains");
     let domains = reader.texts(json, &path, |text| {
+        if text.is_empty() {
+            return Err(Fault::empty());
+        }
         if is_trust_domain(text) {
             return Ok(text.into());
         }

@@ -17,7 +17,7 @@ impl AccountPattern {
     /// A wildcard, a name that Kubernetes does not allow, and a bare name in a mesh-wide policy.
     pub fn parse(text: &str, own: Option<&str>) -> Result<Self, Fault> {
         if text.is_empty() {
-            return Err(Fault::new("an empty string"));
+            return Err(Fault::empty());
         }
         if text.contains('*') {
             return Err(Fault::with_repair(

@@ -15,7 +15,7 @@ impl CidrPattern {
     /// Whatever is neither.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         if text.is_empty() {
-            return Err(Fault::new("an empty string"));
+            return Err(Fault::empty());
         }
         let net = if text.contains('/') {
             text.parse::<IpNet>().ok().map(|net| unmapped(net.trunc()))

@@ -18,7 +18,7 @@ impl NamespacePattern {
     /// An empty string, and characters that no namespace has.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         if text.is_empty() {
-            return Err(Fault::new("an empty string"));
+            return Err(Fault::empty());
         }
         if let Some(odd) =
             text.chars().find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '*')))

@@ -143,14 +143,15 @@ impl PortPattern {
 /// The mistakes that deserve their own words: a URL, a path, userinfo, a name in Unicode.
 fn refuse_what_is_no_host(text: &str) -> Result<(), Fault> {
     if text.is_empty() {
-        return Err(Fault::new("an empty string"));
+        return Err(Fault::empty());
     }
     if let Some((scheme, rest)) = text.split_once("://") {
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        return Err(Fault::with_repair(
-            format!("a host pattern has no scheme (`{scheme}://`)"),
-            format!("write `{host}`"),
-        ));
+        let what = format!("a host pattern has no scheme (`{scheme}://`)");
+        return Err(match host {
+            "" => Fault::new(what),
+            host => Fault::with_repair(what, format!("write `{host}`")),
+        });
     }
     if let Some((host, _)) = text.split_once('/') {
         return Err(Fault::with_repair(
@@ -235,6 +236,9 @@ fn parse_head(head: &str) -> Result<Box<str>, Fault> {
 }
 
 fn explain_bad_host(host: &str) -> Fault {
+    if host.contains(',') && host.split(',').all(|part| Host::parse(part.trim().as_bytes()).is_ok()) {
+        return Fault::with_repair("several hosts in one string", "write each as an entry of its own");
+    }
     if let Some(rest) = host.strip_prefix('.')
         && Host::parse(rest.as_bytes()).is_ok()
     {

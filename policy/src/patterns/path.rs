@@ -32,6 +32,9 @@ impl PathPattern {
     /// # Errors
     /// A path that no request can have, and a template that Istio would not accept.
     pub fn parse(text: &str) -> Result<Self, Fault> {
+        if text.contains("://") {
+            return Err(Fault::with_repair("a path has no scheme and no host", "write the path alone"));
+        }
         if text.contains(['?', '#']) {
             return Err(Fault::new("paths are compared without query and fragment; `?` and `#` never match"));
         }

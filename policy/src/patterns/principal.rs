@@ -2,7 +2,7 @@
 
 use super::text::TextPattern;
 use crate::Fault;
-use crate::names::SpiffeId;
+use crate::names::{SpiffeId, is_dns_label};
 
 /// The trust domain that Istio's policies write for "this mesh", whatever it is really called.
 const LOCAL: &str = "cluster.local";
@@ -63,13 +63,23 @@ impl PrincipalPattern {
                 format!("write `{rest}`"),
             ));
         }
-        let pattern = TextPattern::parse(text)?;
+        let pattern = TextPattern::parse(text).map_err(|fault| match text.contains('*') {
+            true => Fault::with_repair(fault.what(), "use `namespaces` or `serviceAccounts`"),
+            false => fault,
+        })?;
         if let TextPattern::Exact(exact) = &pattern
             && SpiffeId::parse_without_scheme(exact).is_err()
         {
-            return Err(Fault::new(
-                "not a workload identity; the form is `<trust domain>/ns/<namespace>/sa/<service account>`",
-            ));
+            let what =
+                "not a workload identity; the form is `<trust domain>/ns/<namespace>/sa/<service account>`";
+            return Err(match exact.split_once('/') {
+                Some((namespace, account)) if is_dns_label(namespace) && is_dns_label(account) => {
+                    let repair =
+                        format!("write `{LOCAL}/ns/{namespace}/sa/{account}`, or use `serviceAccounts`");
+                    Fault::with_repair(what, repair)
+                }
+                _ => Fault::new(what),
+            });
         }
         let Some((domain, rest)) = text.split_once('/') else {
             return Ok(Self::AsPresented(pattern));

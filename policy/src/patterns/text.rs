@@ -22,7 +22,7 @@ impl TextPattern {
     /// An empty string, and a `*` that is neither the first nor the last character.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         if text.is_empty() {
-            return Err(Fault::new("an empty string"));
+            return Err(Fault::empty());
         }
         let pattern = match (text.strip_prefix('*'), text.strip_suffix('*')) {
             (Some(""), _) => Self::Present,
@@ -32,7 +32,7 @@ impl TextPattern {
         };
         if pattern.literal().contains('*') {
             return Err(Fault::new(
-                "a `*` stands alone, first or last, and only once; inside it would be a literal star",
+                "a `*` stands alone, first or last, and only once: anywhere else Istio takes it for the character",
             ));
         }
         Ok(pattern)
@@ -74,7 +74,7 @@ impl ServerNamePattern {
             pattern.literal().chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')))
         {
             return Err(Fault::new(format!(
-                "a server name has no {odd:?}; it is letters, digits, `-`, `_` and dots, without a port"
+                "a server name has no {odd:?}: it is letters, digits, `-`, `_` and dots, without a port"
             )));
         }
         Ok(Self(match pattern {

@@ -10,8 +10,11 @@ use egress_policy::{Config, Engine, Protocol, Truth};
 use serde_json::Value;
 use std::net::IpAddr;
 
+/// Panics where its input shows a fault.
+pub(crate) type Target = fn(&[u8]);
+
 /// The targets by name, which is also the folder of their corpus.
-pub(crate) const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("authority", authority),
     ("configuration", configuration),
     ("decision", decision),

@@ -223,7 +223,8 @@ const SPECIAL: &[(&str, bool)] = &[
     ("::/0", true),
     ("::1/128", false),
     ("::/128", false),
-    ("64:ff9b:1::/48", false),
+    // Of this block only the well-known NAT64 prefix is in use.
+    ("64:ff9b::/32", false),
     ("100::/64", false),
     ("100:0:0:1::/64", false),
     ("2001::/23", false),
