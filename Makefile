@@ -71,3 +71,29 @@ $(FUZZ)/bin/cargo-fuzz:
 
 $(MUTANTS)/bin/cargo-mutants:
 	@cargo install --quiet --locked --root $(MUTANTS) cargo-mutants@$(MUTANTS_VERSION)
+
+# --- differential ---
+# The same random policies to our filter and to Envoy's native RBAC filter in one Envoy (docs/differences.md).
+.PHONY: differential differential-replay
+
+
+differential: build ## Compare with native RBAC for M=<minutes> on fresh seeds
+	@DIFFERENTIAL_MINUTES=$(or $(M),15) cargo test --quiet --package egress-tests --test differential -- --ignored --exact --nocapture random::fresh_seeds_for_minutes
+
+differential-replay: build # One policy set again: DIFFERENTIAL_SEED=<seed> [DIFFERENTIAL_PROTOCOL=tcp]
+	@cargo test --quiet --package egress-tests --test differential -- --ignored --exact --nocapture random::replay
+
+# --- delivery ---
+# The OCI image, without a container engine; the release's files; what needs root or a Debian package.
+.PHONY: image push release test-mesh
+IMAGE_DIR := $(or $(CARGO_TARGET_DIR),target)/image
+REVISION := $(shell git rev-parse HEAD 2>/dev/null)
+OCI := cargo run --quiet --package egress-image --
+
+image: build ## Write the OCI image to target/image and print its digest
+	@$(OCI) build --wasm $(WASM) --layout $(IMAGE_DIR) --revision "$(REVISION)"
+
+push: ## Push it: make push IMAGE=registry/repository:tag (user: REGISTRY_USER, REGISTRY_PASSWORD or docker's)
+	@test -n "$(IMAGE)" || { echo "make push IMAGE=registry/repository:tag" >&2; exit 1; }
+	@test -f $(IMAGE_DIR)/oci-layout || $(MAKE) --no-print-directory image
+	@$(OCI) push --layout $(IMAGE_DIR) $(IMAGE)

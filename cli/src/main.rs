@@ -15,6 +15,7 @@ mod judge;
 mod lint;
 mod merge;
 mod output;
+mod render;
 mod request;
 mod request_log;
 mod schema;

@@ -8,6 +8,7 @@ pub(crate) mod import;
 pub(crate) mod man;
 pub(crate) mod merge;
 pub(crate) mod pack;
+pub(crate) mod render;
 pub(crate) mod schema;
 pub(crate) mod test;
 pub(crate) mod unpack;
@@ -29,6 +30,7 @@ pub(crate) fn run(command: Command, output: Output) -> Outcome {
         Command::Diff(args) => diff::run(&args, output),
         Command::Import(args) => import::run(args, output),
         Command::Merge(args) => merge::run(&args, output),
+        Command::Render(args) => render::run(&args, output),
         Command::Schema(args) => Ok(schema::run(&args, output)),
         Command::Pack(args) => pack::run(&args, output),
         Command::Unpack(args) => unpack::run(&args, output),

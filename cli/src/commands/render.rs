@@ -1,0 +1,71 @@
+//! `egressctl render`
+
+use super::Outcome;
+use crate::diagnostics::Diagnostic;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::render::{self, Carrier, Options, Workloads};
+use clap::ValueEnum;
+use std::path::PathBuf;
+
+/// Write all resources of an egress gateway from one short file: who may reach which hosts.
+///
+/// ServiceEntries, Gateway, DestinationRules, VirtualServices, the plugins with their policy, Telemetry,
+/// NetworkPolicies, and with `gateway.deploy` the gateway's own pods. Also reads an ASMEgressTrafficPolicy.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 written, or nothing differs; 1 an error, or something differs.\n\nExamples:\n  \
+                        egressctl render egress.yaml | kubectl apply -f -\n  \
+                        egressctl render egress.yaml --out deploy/mine\n  \
+                        egressctl render egress.yaml --check deploy/mine"
+)]
+pub(crate) struct Args {
+    /// The short file; `-` is standard input.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Write files into this folder, with a kustomization; without it all goes to standard output.
+    #[arg(long, value_name = "DIR", conflicts_with = "check")]
+    out: Option<PathBuf>,
+    /// Compare with this folder and write nothing.
+    #[arg(long, value_name = "DIR")]
+    check: Option<PathBuf>,
+    /// The resource that carries the filter.
+    #[arg(long, value_enum, default_value = "wasm-plugin", value_name = "KIND")]
+    carrier: CarrierName,
+    /// ASMEgressTrafficPolicy: the service accounts that a label of its workloadSelector stands for.
+    #[arg(long, value_name = "NAMESPACE/LABEL=VALUE:ACCOUNT[,…]")]
+    workload: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum CarrierName {
+    /// Any Istio.
+    WasmPlugin,
+    /// Istio 1.30 and later.
+    TrafficExtension,
+}
+
+pub(crate) fn run(args: &Args, output: Output) -> Outcome {
+    let carrier = match args.carrier {
+        CarrierName::WasmPlugin => Carrier::WasmPlugin,
+        CarrierName::TrafficExtension => Carrier::TrafficExtension,
+    };
+    let files = render::file(&args.file, &Workloads::parse(&args.workload)?, Options { carrier })?;
+    if let Some(dir) = &args.check {
+        let differences = render::compare(dir, &files);
+        for difference in &differences {
+            output.note(&format!("{}/{difference}", dir.display()));
+        }
+        return Ok(if differences.is_empty() { Exit::Ok } else { Exit::Error });
+    }
+    if let Some(dir) = &args.out {
+        let refuse = |error| vec![Diagnostic::error(format!("cannot write {}: {error}", dir.display()))];
+        render::write(dir, &files).map_err(refuse)?;
+        return Ok(Exit::Ok);
+    }
+    // A kustomization is no resource of the cluster.
+    let resources = files.iter().filter(|file| file.name != "kustomization.yaml");
+    let texts: Vec<&str> = resources.map(|file| file.text.as_str()).collect();
+    output.print(&texts.join("---\n"));
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,82 @@
+//! From one short file to all resources of a gateway.
+
+mod asm;
+mod config;
+mod files;
+mod mesh;
+mod network;
+mod plan;
+mod plugin;
+mod short;
+pub(crate) mod tree;
+mod workload;
+
+pub(crate) use asm::Workloads;
+pub(crate) use files::{File, compare, write};
+pub(crate) use plugin::Carrier;
+
+use crate::diagnostics::Diagnostic;
+use crate::source::{Node, Source};
+use egress_policy::config::Json;
+use plan::Plan;
+use short::{Kind, Short};
+use std::path::Path;
+use std::rc::Rc;
+use tree::obj;
+
+/// What is to be written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    pub(crate) carrier: Carrier,
+}
+
+/// Reads a short file and makes all that it stands for.
+pub(crate) fn file(
+    path: &Path,
+    workloads: &Workloads,
+    options: Options,
+) -> Result<Vec<File>, Vec<Diagnostic>> {
+    let source = Source::read(path)?;
+    let documents = source.documents()?;
+    let [node] = documents.as_slice() else {
+        return Err(vec![Diagnostic::error("one document is wanted here").in_file(&source.name)]);
+    };
+    let translated = if asm::is_one(node) { Some(asm::short(&source, node, workloads)?) } else { None };
+    make(&source, translated.as_ref().unwrap_or(node), options)
+}
+
+fn make(source: &Rc<Source>, node: &Node, options: Options) -> Result<Vec<File>, Vec<Diagnostic>> {
+    let short = Short::parse(source, node)?;
+    let plan = Plan::new(&short, source, node)?;
+    let config = config::plugin_config(&short, source, node)?;
+    let gateway = &short.gateway;
+    let mut files = Vec::new();
+    let mut add = |name: &'static str, why: &'static str, documents: Vec<Json>| {
+        if !documents.is_empty() {
+            files.push(File::new(name, why, &documents));
+        }
+    };
+    if gateway.deploy {
+        add("workload.yaml", files::WORKLOAD, workload::resources(gateway));
+    }
+    add("service-entries.yaml", files::SERVICE_ENTRIES, mesh::service_entries(&plan, gateway));
+    if gateway.kind == Kind::EgressGateway {
+        add("gateway.yaml", files::GATEWAY, vec![mesh::gateway(&plan, gateway)]);
+        add("virtual-services.yaml", files::VIRTUAL_SERVICES, mesh::virtual_services(&plan, gateway));
+    }
+    add("destination-rules.yaml", files::DESTINATION_RULES, mesh::destination_rules(&plan, gateway));
+    let (name, why) = match options.carrier {
+        Carrier::WasmPlugin => ("wasm-plugins.yaml", files::WASM_PLUGINS),
+        Carrier::TrafficExtension => ("traffic-extensions.yaml", files::TRAFFIC_EXTENSIONS),
+    };
+    add(name, why, plugin::plugins(&plan, gateway, &config, options.carrier));
+    add("telemetry.yaml", files::TELEMETRY, vec![plugin::telemetry(gateway)]);
+    add("late-dial.yaml", files::LATE_DIAL, plugin::late_dial(&plan, gateway).into_iter().collect());
+    add("network-policies.yaml", files::NETWORK_POLICIES, network::policies(&plan));
+    let names: Vec<&str> = files.iter().map(|file| file.name).collect();
+    let kustomization = obj! {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": names,
+    };
+    files.push(File::new("kustomization.yaml", files::KUSTOMIZATION, &[kustomization]));
+    Ok(files)
+}

@@ -1,0 +1,169 @@
+//! Which sites there are, and by which ways they are reached.
+
+use super::short::{Over, Short, To};
+use crate::diagnostics::Diagnostic;
+use crate::source::{Node, Source, Which};
+use egress_policy::names::Host;
+use egress_policy::names::is_dns_label;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// A site.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Site {
+    pub(super) http: Option<Http>,
+    /// The port of TLS that stays inside the mesh's.
+    pub(super) tls: Option<u16>,
+    /// The port of TLS that passes untouched.
+    pub(super) passthrough: Option<u16>,
+}
+
+/// HTTP to a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Http {
+    /// The port that applications use.
+    pub(super) port: u16,
+    /// The site's port, where the gateway speaks TLS to it.
+    pub(super) originate: Option<u16>,
+}
+
+/// All that the resources are made from.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// By host.
+    pub(super) sites: BTreeMap<String, Site>,
+    /// Namespaces with no way out but the gateway.
+    pub(super) confined: BTreeSet<String>,
+}
+
+struct Planner<'p> {
+    source: &'p Rc<Source>,
+    node: &'p Node,
+    sites: BTreeMap<String, Site>,
+    errors: Vec<Diagnostic>,
+}
+
+// === impl Plan ===
+
+impl Plan {
+    pub(super) fn new(short: &Short, source: &Rc<Source>, node: &Node) -> Result<Self, Vec<Diagnostic>> {
+        let mut planner = Planner { source, node, sites: BTreeMap::new(), errors: Vec::new() };
+        let mut confined: BTreeSet<String> = short.confine.iter().cloned().collect();
+        for (at, site) in short.sites.iter().enumerate() {
+            let path = format!("sites[{at}]");
+            if !site.methods.is_empty() {
+                planner
+                    .refuse(&format!("{path}.methods"), "methods belong to a rule: a site is reached or not");
+            }
+            planner.add(site, &path);
+        }
+        for (at, rule) in short.rules.iter().enumerate() {
+            let path = format!("rules[{at}]");
+            planner.label(&rule.name, &format!("{path}.name"));
+            if short.rules.iter().take(at).any(|earlier| earlier.name == rule.name) {
+                planner.refuse(&format!("{path}.name"), "another rule has this name");
+            }
+            if rule.to.is_empty() {
+                planner.refuse(&format!("{path}.to"), "an empty list: name the sites");
+            }
+            for (index, from) in rule.from.iter().enumerate() {
+                planner.label(&from.namespace, &format!("{path}.from[{index}].namespace"));
+                confined.insert(from.namespace.clone());
+            }
+            for (index, to) in rule.to.iter().enumerate() {
+                let path = format!("{path}.to[{index}]");
+                if to.over == Over::Passthrough && !rule.from.is_empty() {
+                    let what =
+                        "TLS that passes untouched carries no identity: a rule with `from` never admits it";
+                    planner.refuse(&format!("{path}.over"), what);
+                }
+                if to.over != Over::Http && !to.methods.is_empty() {
+                    planner.refuse(&format!("{path}.methods"), "TLS shows no methods");
+                }
+                planner.add(to, &path);
+            }
+        }
+        for (at, namespace) in short.confine.iter().enumerate() {
+            planner.label(namespace, &format!("confine[{at}]"));
+        }
+        if planner.sites.is_empty() && planner.errors.is_empty() {
+            planner.refuse("", "neither `sites` nor `rules` name a host: there is nothing to route");
+        }
+        if planner.errors.is_empty() {
+            Ok(Self { sites: planner.sites, confined })
+        } else {
+            Err(planner.errors)
+        }
+    }
+
+    /// Hosts that are reached by a way, with what is known of it.
+    pub(super) fn by<T>(&self, way: impl Fn(&Site) -> Option<T>) -> Vec<(&str, T)> {
+        self.sites.iter().filter_map(|(host, site)| Some((host.as_str(), way(site)?))).collect()
+    }
+}
+
+impl Planner<'_> {
+    fn refuse(&mut self, path: &str, what: &str) {
+        let span = self.node.locate(path, Which::First).map_or(self.node.span, |place| place.value());
+        self.errors.push(Diagnostic::error(what).at(self.source, span).path(path));
+    }
+
+    fn label(&mut self, name: &str, path: &str) {
+        if !is_dns_label(name) {
+            self.refuse(path, "not a name that Kubernetes takes: lower-case letters, digits and dashes");
+        }
+    }
+
+    fn add(&mut self, to: &To, path: &str) {
+        if to.hosts.is_empty() {
+            self.refuse(&format!("{path}.hosts"), "an empty list: name the hosts");
+        }
+        if to.port == Some(0) {
+            self.refuse(&format!("{path}.port"), "a port is 1 to 65535");
+        }
+        if to.over != Over::Http && to.originate().is_some() {
+            let what = "the gateway originates TLS for HTTP only: here the application speaks TLS already";
+            self.refuse(&format!("{path}.originateTls"), what);
+        }
+        for (at, host) in to.hosts.iter().enumerate() {
+            let path = format!("{path}.hosts[{at}]");
+            match Host::parse(host.as_bytes()) {
+                Ok(Host::Name(name)) if name.as_str() == host => self.add_host(host, to, &path),
+                Ok(Host::Name(name)) => self.refuse(&path, &format!("write {}", name.as_str())),
+                Ok(_) => {
+                    self.refuse(&path, "an address: the gateway routes by name, so a site needs one");
+                }
+                Err(_) if host.contains('*') => {
+                    let what = "a wildcard: the gateway resolves each site by DNS and so needs its name. Rules with \
+                                wildcards go under `config.policies`, the sites that they admit under `sites`";
+                    self.refuse(&path, what);
+                }
+                Err(_) => self.refuse(&path, "not a host name"),
+            }
+        }
+    }
+
+    fn add_host(&mut self, host: &str, to: &To, path: &str) {
+        let mut site = self.sites.get(host).cloned().unwrap_or_default();
+        let port = to.port();
+        let http = Http { port, originate: to.originate() };
+        let clash = match to.over {
+            Over::Http => site.http.replace(http).is_some_and(|before| before != http),
+            Over::Tls => site.tls.replace(port).is_some_and(|before| before != port),
+            Over::Passthrough => site.passthrough.replace(port).is_some_and(|before| before != port),
+        };
+        if clash {
+            let what = "the host is named before with another port or another `originateTls`: the gateway can carry \
+                        it by one of them only";
+            self.refuse(path, what);
+        }
+        if site.tls.is_some() && site.tls == site.passthrough {
+            let what = "the host is reached both inside the mesh's TLS and untouched by it, on one port";
+            self.refuse(path, what);
+        }
+        if site.http.is_some_and(|http| Some(http.port) == site.tls || Some(http.port) == site.passthrough) {
+            self.refuse(path, "the host speaks both HTTP and TLS on one port");
+        }
+        self.sites.insert(host.to_owned(), site);
+    }
+}

@@ -1,0 +1,145 @@
+//! The plugins that carry the policy, and what is set on the gateway's proxies beside them.
+
+use super::config::typed;
+use super::mesh::{HTTP, PASSTHROUGH, TLS, metadata, selector};
+use super::plan::Plan;
+use super::short::{Gateway, Kind};
+use super::tree::obj;
+use egress_policy::config::Json;
+
+/// The image where the short file names none: where a registry has to be filled in.
+const IMAGE: &str = concat!("oci://registry.example.com/egress-authz:", env!("CARGO_PKG_VERSION"));
+
+/// Which resource carries the filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// Every Istio; since 1.30 translated into the other.
+    WasmPlugin,
+    /// Istio 1.30 and later.
+    TrafficExtension,
+}
+
+/// The plugins that the plan needs: one for HTTP, one for connections.
+pub(super) fn plugins(plan: &Plan, gateway: &Gateway, config: &Json, carrier: Carrier) -> Vec<Json> {
+    let http = plan.sites.values().any(|site| site.http.is_some());
+    let mut network = Vec::new();
+    for (_, port) in plan.by(|site| site.tls) {
+        // A waypoint's ports are the sites'; a gateway's are its own.
+        network.push(if gateway.kind == Kind::Waypoint { port } else { TLS });
+    }
+    if !plan.by(|site| site.passthrough).is_empty() {
+        network.push(PASSTHROUGH);
+    }
+    network.sort_unstable();
+    network.dedup();
+    let mut http_ports: Vec<u16> = plan.by(|site| site.http).into_iter().map(|(_, http)| http.port).collect();
+    if gateway.kind == Kind::EgressGateway {
+        http_ports = vec![HTTP];
+    }
+    http_ports.sort_unstable();
+    http_ports.dedup();
+    let mut plugins = Vec::new();
+    if http {
+        plugins.push(plugin(gateway, config, "HTTP", &http_ports, carrier));
+    }
+    if !network.is_empty() {
+        plugins.push(plugin(gateway, config, "NETWORK", &network, carrier));
+    }
+    plugins
+}
+
+fn plugin(gateway: &Gateway, config: &Json, protocol: &str, ports: &[u16], carrier: Carrier) -> Json {
+    let name = format!("egress-authz-{}", protocol.to_ascii_lowercase());
+    let numbers: Vec<Json> = ports.iter().map(|port| obj! {"number": *port}).collect();
+    // Without ports a NETWORK plugin would also be put in front of HTTP; `mode: SERVER` would never attach to a gateway.
+    let mode = match gateway.kind {
+        Kind::EgressGateway => "CLIENT",
+        Kind::Waypoint => "SERVER",
+    };
+    let matched = vec![obj! {"mode": mode, "ports": numbers}];
+    let (selected, refs) = match gateway.kind {
+        Kind::EgressGateway => (Some(obj! {"matchLabels": selector(gateway)}), None),
+        Kind::Waypoint => (
+            None,
+            Some(vec![
+                obj! {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": gateway.name()},
+            ]),
+        ),
+    };
+    let image = gateway.image.as_deref().unwrap_or(IMAGE);
+    let secret = gateway.image_pull_secret.as_deref();
+    let config = typed(config, protocol);
+    let spec = match carrier {
+        Carrier::WasmPlugin => obj! {
+            "selector": selected, "targetRefs": refs, "url": image, "imagePullPolicy": "IfNotPresent",
+            "imagePullSecret": secret, "type": protocol, "phase": "AUTHZ", "failStrategy": "FAIL_CLOSE",
+            "match": matched, "pluginConfig": config,
+        },
+        Carrier::TrafficExtension => obj! {
+            "selector": selected, "targetRefs": refs, "phase": "AUTHZ", "match": matched,
+            "wasm": obj! {
+                "url": image, "imagePullPolicy": "IfNotPresent", "imagePullSecret": secret, "type": protocol,
+                "failStrategy": "FAIL_CLOSE", "pluginConfig": config,
+            },
+        },
+    };
+    let kind = match carrier {
+        Carrier::WasmPlugin => "WasmPlugin",
+        Carrier::TrafficExtension => "TrafficExtension",
+    };
+    obj! {
+        "apiVersion": "extensions.istio.io/v1alpha1", "kind": kind, "metadata": metadata(&name, gateway), "spec": spec,
+    }
+}
+
+/// The access log names the policy that refused, in `%RESPONSE_CODE_DETAILS%`.
+pub(super) fn telemetry(gateway: &Gateway) -> Json {
+    let (selected, refs) = match gateway.kind {
+        Kind::EgressGateway => (Some(obj! {"matchLabels": selector(gateway)}), None),
+        Kind::Waypoint => (
+            None,
+            Some(vec![
+                obj! {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": gateway.name()},
+            ]),
+        ),
+    };
+    obj! {
+        "apiVersion": "telemetry.istio.io/v1", "kind": "Telemetry",
+        "metadata": metadata(&format!("{}-access-log", gateway.name()), gateway),
+        "spec": obj! {
+            "selector": selected, "targetRefs": refs,
+            "accessLogging": vec![obj! {"providers": vec![obj! {"name": "envoy"}]}],
+        },
+    }
+}
+
+/// `tcp_proxy` waits with dialling for the client's handshake. The port is the pod's.
+pub(super) fn late_dial(plan: &Plan, gateway: &Gateway) -> Option<Json> {
+    let wanted = gateway.late_dial && gateway.kind == Kind::EgressGateway;
+    if !wanted || plan.by(|site| site.tls).is_empty() {
+        return None;
+    }
+    let patch = obj! {
+        "operation": "MERGE",
+        "value": obj! {"typed_config": obj! {
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+            "upstream_connect_mode": "ON_DOWNSTREAM_TLS_HANDSHAKE",
+            "max_early_data_bytes": 65535u16,
+        }},
+    };
+    let matched = obj! {
+        "context": "GATEWAY",
+        "listener": obj! {
+            "portNumber": super::workload::pod_port(TLS),
+            "filterChain": obj! {"filter": obj! {"name": "envoy.filters.network.tcp_proxy"}},
+        },
+    };
+    Some(obj! {
+        "apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter",
+        "metadata": metadata(&format!("{}-late-dial", gateway.name()), gateway),
+        "spec": obj! {
+            "workloadSelector": obj! {"labels": selector(gateway)},
+            "configPatches": vec![obj! {"applyTo": "NETWORK_FILTER", "match": matched, "patch": patch}],
+        },
+    })
+}

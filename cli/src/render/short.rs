@@ -1,0 +1,203 @@
+//! The short file: who may reach which hosts, and by which way.
+
+use crate::diagnostics::Diagnostic;
+use crate::source::{Node, Source, Which};
+use crate::yaml_out::Tree;
+use egress_policy::config::Json;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// The short file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Short {
+    #[serde(default)]
+    pub(super) gateway: Gateway,
+    /// Sites that can be reached where policies allow it, beside those that rules name.
+    #[serde(default)]
+    pub(super) sites: Vec<To>,
+    #[serde(default)]
+    pub(super) rules: Vec<Rule>,
+    /// Namespaces whose pods may not leave the cluster but through the gateway, beside those that rules name.
+    #[serde(default)]
+    pub(super) confine: Vec<String>,
+    /// More of the pluginConfig: settings, host sets, policies. Kept as it is written, so not parsed here.
+    #[serde(default, rename = "config")]
+    _config: Option<serde::de::IgnoredAny>,
+    #[serde(skip, default = "no_config")]
+    pub(super) config: Json,
+}
+
+fn no_config() -> Json {
+    Json::Null
+}
+
+/// What decides and carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(super) enum Kind {
+    /// Istio's egress gateway, reached from sidecars.
+    EgressGateway,
+    /// A waypoint of an ambient mesh.
+    Waypoint,
+}
+
+/// The gateway.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(super) struct Gateway {
+    pub(super) kind: Kind,
+    pub(super) name: Option<String>,
+    pub(super) namespace: Option<String>,
+    /// The pods' labels.
+    pub(super) selector: BTreeMap<String, String>,
+    /// The filter's image.
+    pub(super) image: Option<String>,
+    pub(super) image_pull_secret: Option<String>,
+    /// Also the gateway's own Deployment, Service, autoscaler and disruption budget.
+    pub(super) deploy: bool,
+    /// Dial the site after the client's handshake (Envoy ≥ 1.37, which is in Istio ≥ 1.29).
+    pub(super) late_dial: bool,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            kind: Kind::EgressGateway,
+            name: None,
+            namespace: None,
+            selector: BTreeMap::from([("istio".to_owned(), "egressgateway".to_owned())]),
+            image: None,
+            image_pull_secret: None,
+            deploy: false,
+            late_dial: true,
+        }
+    }
+}
+
+/// Some workloads may reach some sites.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Rule {
+    pub(super) name: String,
+    /// Left out: every workload of the mesh.
+    #[serde(default)]
+    pub(super) from: Vec<From>,
+    pub(super) to: Vec<To>,
+}
+
+/// Workloads.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct From {
+    pub(super) namespace: String,
+    /// Left out: all of the namespace.
+    #[serde(default)]
+    pub(super) service_accounts: Vec<String>,
+}
+
+/// The way to a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(super) enum Over {
+    /// Plain HTTP from the application, decided per request.
+    Http,
+    /// TLS from the application, inside the mesh's own TLS: decided by identity and server name.
+    Tls,
+    /// TLS from the application, untouched: no identity.
+    Passthrough,
+}
+
+/// Sites and the way to them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct To {
+    pub(super) hosts: Vec<String>,
+    pub(super) over: Over,
+    /// The site's port: 80 for HTTP, else 443.
+    #[serde(default)]
+    pub(super) port: Option<u16>,
+    /// The gateway speaks TLS to the site.
+    #[serde(default)]
+    pub(super) originate_tls: Option<Originate>,
+    /// HTTP methods; left out: all.
+    #[serde(default)]
+    pub(super) methods: Vec<String>,
+}
+
+/// TLS that the gateway originates.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Originate {
+    /// To port 443, or not at all.
+    Plain(bool),
+    /// To another port.
+    To { port: u16 },
+}
+
+// === impl To ===
+
+impl To {
+    /// The port that applications use.
+    pub(super) fn port(&self) -> u16 {
+        self.port.unwrap_or(match self.over {
+            Over::Http => 80,
+            Over::Tls | Over::Passthrough => 443,
+        })
+    }
+
+    /// The site's port for TLS that the gateway originates.
+    pub(super) fn originate(&self) -> Option<u16> {
+        match self.originate_tls? {
+            Originate::Plain(false) => None,
+            Originate::Plain(true) => Some(443),
+            Originate::To { port } => Some(port),
+        }
+    }
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    pub(super) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or(match self.kind {
+            Kind::EgressGateway => "istio-egressgateway",
+            Kind::Waypoint => "egress-waypoint",
+        })
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or(match self.kind {
+            Kind::EgressGateway => "istio-system",
+            Kind::Waypoint => "istio-egress",
+        })
+    }
+
+    /// The name that sidecars dial.
+    pub(super) fn service(&self) -> String {
+        format!("{}.{}.svc.cluster.local", self.name(), self.namespace())
+    }
+}
+
+// === impl Short ===
+
+impl Short {
+    /// Reads a short file.
+    pub(super) fn parse(source: &Rc<Source>, node: &Node) -> Result<Self, Vec<Diagnostic>> {
+        let refuse = |path: &str, message: &str| {
+            let span = node.locate(path, Which::First).map_or(node.span, |place| place.key_or_value());
+            vec![Diagnostic::error(message).at(source, span).path(path)]
+        };
+        let json =
+            serde_json::to_value(Tree(&node.to_json())).map_err(|error| refuse("", &error.to_string()))?;
+        let mut short: Self = serde_path_to_error::deserialize(json).map_err(|error| {
+            let path = error.path().to_string();
+            refuse(path.trim_start_matches('.'), &error.inner().to_string())
+        })?;
+        if let Some(config) = node.get("config") {
+            short.config = config.to_json();
+        }
+        Ok(short)
+    }
+}
