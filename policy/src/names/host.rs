@@ -78,13 +78,14 @@ impl HostName {
     /// Whether this host lies below `parent`, at any depth; a name does not lie below itself.
     #[must_use]
     pub fn is_below(&self, parent: &str) -> bool {
-        self.0.strip_suffix(parent).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+        // No label is empty, so something stands before that dot.
+        self.0.strip_suffix(parent).is_some_and(|rest| rest.ends_with('.'))
     }
 
     /// Whether this host begins with the labels of `head` and goes on after them.
     #[must_use]
     pub fn begins_with(&self, head: &str) -> bool {
-        self.0.strip_prefix(head).is_some_and(|rest| rest.len() > 1 && rest.starts_with('.'))
+        self.0.strip_prefix(head).is_some_and(|rest| rest.starts_with('.'))
     }
 }
 

@@ -278,7 +278,9 @@ pub(crate) fn config(source: &mut Source<'_>, protocol: &str) -> Value {
     let patterns = HOST_PATTERNS.len() - 2;
     let sets = json!({"one": source.some(&HOST_PATTERNS[..patterns]), "two": source.some(&HOST_PATTERNS[..patterns])});
     config.insert("hostSets".to_owned(), sets);
-    let policies: Vec<_> = (0..source.below(6)).map(|at| policy(source, at)).collect();
+    // Mostly few, so that each decides; now and then many, for the index.
+    let count = if source.chance(10) { 6 + source.below(20) } else { source.below(6) };
+    let policies: Vec<_> = (0..count).map(|at| policy(source, at)).collect();
     config.insert("policies".to_owned(), json!(policies));
     Value::Object(config)
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// Bytes for a configuration and a few requests.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
-    proptest::collection::vec(any::<u8>(), 0..500)
+    proptest::collection::vec(any::<u8>(), 0..600)
 }
 
 fn settings() -> ProptestConfig {
