@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 
 /// What changed.
 #[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Changes {
     policies: Sides,
     host_sets: Sides,

@@ -222,6 +222,16 @@ impl<'m> Merger<'m> {
                 return;
             }
         }
+        let mut unknown = Vec::new();
+        references(policy, &path, false, &mut |path, name| {
+            if !own_sets.iter().chain(&self.mesh_sets).any(|set| set == name) {
+                unknown.push((path.to_owned(), name.to_owned()));
+            }
+        });
+        for (path, name) in unknown {
+            let what = format!("@{name} is neither a set of this file nor one of the mesh");
+            self.refuse(&tenant.source, &tenant.node, &path, what);
+        }
         let Json::Object(Object(entries)) = policy.to_json() else {
             self.refuse(&tenant.source, &tenant.node, &path, "an object is wanted here");
             return;
@@ -230,7 +240,7 @@ impl<'m> Merger<'m> {
         let mut named = false;
         for (key, value) in entries.into_iter().filter(|(key, _)| **key != *"namespace") {
             let is_name = *key == *"name";
-            merged.push((key, rename_sets(value, &tenant.namespace, own_sets)));
+            merged.push((key, rename_sets(value, &tenant.namespace, own_sets, false)));
             if is_name && !named {
                 named = true;
                 merged.push(("namespace".into(), Json::Text(tenant.namespace.as_str().into())));
@@ -282,26 +292,45 @@ fn blame(error: &egress_policy::ConfigError, origins: &[Origin]) -> Diagnostic {
     }
 }
 
-/// Gives references to a namespace's own sets the names that those have in the whole.
-fn rename_sets(json: Json, namespace: &str, own: &[String]) -> Json {
-    rename_within(json, namespace, own, false)
+/// The host sets that a policy refers to, each with its place.
+fn references(node: &Node, path: &str, hosts: bool, found: &mut impl FnMut(&str, &str)) {
+    match &node.value {
+        Value::Text(text) if hosts => {
+            if let Some(name) = text.text.strip_prefix('@') {
+                found(path, name);
+            }
+        }
+        Value::List(items) => {
+            for (at, item) in items.iter().enumerate() {
+                references(item, &format!("{path}[{at}]"), hosts, found);
+            }
+        }
+        Value::Map(entries) => {
+            for entry in entries {
+                let hosts = matches!(entry.key.as_str(), "hosts" | "notHosts");
+                references(&entry.value, &format!("{path}.{}", entry.key), hosts, found);
+            }
+        }
+        _ => {}
+    }
 }
 
-fn rename_within(json: Json, namespace: &str, own: &[String], hosts: bool) -> Json {
+/// Gives references to a namespace's own sets the names that those have in the whole.
+fn rename_sets(json: Json, namespace: &str, own: &[String], hosts: bool) -> Json {
     match json {
         Json::Text(text) if hosts => {
             let renamed = text.strip_prefix('@').filter(|name| own.iter().any(|set| set == name));
             Json::Text(renamed.map_or(text.clone(), |name| format!("@{namespace}.{name}").into()))
         }
         Json::List(items) => {
-            Json::List(items.into_iter().map(|item| rename_within(item, namespace, own, hosts)).collect())
+            Json::List(items.into_iter().map(|item| rename_sets(item, namespace, own, hosts)).collect())
         }
         Json::Object(Object(entries)) => Json::Object(Object(
             entries
                 .into_iter()
                 .map(|(key, value)| {
                     let hosts = matches!(&*key, "hosts" | "notHosts");
-                    (key, rename_within(value, namespace, own, hosts))
+                    (key, rename_sets(value, namespace, own, hosts))
                 })
                 .collect(),
         )),

@@ -86,7 +86,10 @@ impl Output {
             self.print_json(&Errors { errors });
             return;
         }
-        for diagnostic in diagnostics {
+        for (at, diagnostic) in diagnostics.iter().enumerate() {
+            if at > 0 {
+                self.note("");
+            }
             self.note_finding(diagnostic);
         }
     }

@@ -5,12 +5,41 @@
 #![expect(dead_code, reason = "only their schema is used")]
 
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The schema of pluginConfig (JSON Schema 2020-12).
 pub(crate) fn plugin_config() -> Schema {
-    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<PluginConfig>()
+    let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(refuse_null));
+    settings.into_generator().into_root_schema_for::<PluginConfig>()
+}
+
+/// A key may be left out; null in its place is an error, for Istio would read it as "anything".
+fn refuse_null(schema: &mut Schema) {
+    let Some(object) = schema.as_object_mut() else {
+        return;
+    };
+    if let Some(Value::Array(types)) = object.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [one] = types.as_slice() {
+            let one = one.clone();
+            object.insert("type".to_owned(), one);
+        }
+    }
+    if let Some(Value::Array(words)) = object.get_mut("enum") {
+        words.retain(|word| !word.is_null());
+    }
+    if let Some(Value::Array(mut choices)) = object.remove("anyOf") {
+        choices.retain(|choice| choice.get("type") != Some(&Value::from("null")));
+        match choices.as_mut_slice() {
+            [Value::Object(one)] => object.append(one),
+            _ => {
+                object.insert("anyOf".to_owned(), Value::Array(choices));
+            }
+        }
+    }
 }
 
 /// The configuration of egress-authz: which workload may reach which host.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-/// Run a table of requests against a configuration.
+/// Run a table of requests against a configuration
 ///
 /// A case is a request, and the verdict that is expected of it:
 ///

@@ -113,7 +113,7 @@ fn keys(predicate: &Predicate, context: Context) -> Vec<String> {
 /// What the field was held against.
 pub(super) fn observed(predicate: &Predicate, request: &Request, facts: &Facts<'_>) -> String {
     let http_only = |text: String| {
-        if request.network { "which a connection does not have".to_owned() } else { text }
+        if request.network { "a connection has none".to_owned() } else { text }
     };
     match predicate {
         Predicate::Principal(_)
@@ -140,9 +140,12 @@ pub(super) fn observed(predicate: &Predicate, request: &Request, facts: &Facts<'
             None => "the header is not there".to_owned(),
         }),
         Predicate::Claim(path, _) => http_only(claim(request, path)),
-        Predicate::RequestPrincipal(_) => {
-            http_only(format!("{} and {}", claim(request, &["iss".into()]), claim(request, &["sub".into()])))
-        }
+        Predicate::RequestPrincipal(_) => http_only(match request.claims {
+            None => claim(request, &[]),
+            Some(_) => {
+                format!("{}, {}", claim(request, &["iss".into()]), claim(request, &["sub".into()]))
+            }
+        }),
     }
 }
 

@@ -21,6 +21,9 @@ pub(crate) struct Explanation {
     outcome: Outcome,
     steps: Vec<StepResult>,
     policies: Vec<PolicyAnswer>,
+    /// Whether the verdict got as far as the policies.
+    #[serde(skip)]
+    asked: bool,
 }
 
 impl Explanation {
@@ -30,7 +33,13 @@ impl Explanation {
         let facts = request.facts(&judge.engine.settings().trust_domains);
         Self {
             steps: steps::describe(&taken, judge.engine.settings(), request, &facts, &outcome),
-            policies: policies::answers(judge, request, &facts),
+            // What falls before the policies, no policy has been asked about.
+            policies: if taken.reached_policies() {
+                policies::answers(judge, request, &facts)
+            } else {
+                Vec::new()
+            },
+            asked: taken.reached_policies(),
             outcome,
         }
     }
@@ -63,7 +72,8 @@ impl Explanation {
         }
         let _ = writeln!(text, "\nPolicies that apply");
         if self.policies.is_empty() {
-            let _ = writeln!(text, "  none");
+            let none = if self.asked { "none" } else { "none was asked: the verdict fell before" };
+            let _ = writeln!(text, "  {none}");
         }
         let mut silent = 0;
         for answer in &self.policies {

@@ -11,6 +11,13 @@ use serde::Serialize;
 #[derive(Default)]
 pub(super) struct Taken(Vec<(Step, bool)>);
 
+impl Taken {
+    /// Whether the verdict got as far as the policies.
+    pub(super) fn reached_policies(&self) -> bool {
+        self.0.iter().any(|(step, _)| *step == Step::Deny)
+    }
+}
+
 impl Trace for Taken {
     fn step(&mut self, step: Step, hit: bool) {
         self.0.push((step, hit));

@@ -59,7 +59,7 @@ impl Gateway {
         let is_meant = |target: &&Node| {
             target.text_at(&["kind"]) == Some("Gateway") && target.text_at(&["name"]) == Some(name)
         };
-        if namespace == self.namespace && refs.iter().any(|target| is_meant(target)) {
+        if namespace == self.namespace && refs.iter().any(is_meant) {
             return None;
         }
         Some(format!("its targetRefs do not name the Gateway {}/{name}", self.namespace))

@@ -63,18 +63,8 @@ pub(super) fn convert(resource: &Resource, settings: &Settings, notes: &mut Vec<
     for (field, what, message) in converter.into_notes() {
         note(&field, what, message);
     }
-    if !http_only.is_empty() {
-        let on_tcp = match action {
-            Action::Allow => {
-                "Istio drops the rules that have them; here a host is the server name inside TLS, and the \
-                              others are unknown, which admits nobody"
-            }
-            Action::Deny | Action::Audit => {
-                "Istio ignores them, so that the rule matches more; here a host is the \
-                                             server name inside TLS, and the others are unknown, which matches"
-            }
-        };
-        note(&http_only.join(", "), Kind::Changed, format!("on TCP and TLS servers {on_tcp}"));
+    if let Some(message) = on_tcp(action, &http_only) {
+        note(&http_only.join(", "), Kind::Changed, message.to_owned());
     }
     if converted.is_empty() && action != Action::Allow {
         note("rules", Kind::LeftOut, "the policy never matches".to_owned());
@@ -94,4 +84,20 @@ pub(super) fn convert(resource: &Resource, settings: &Settings, notes: &mut Vec<
         entries.push(("rules", Json::List(converted)));
     }
     Some(json::object(entries))
+}
+
+/// What becomes of fields that Istio has on HTTP servers only. A DENY by any of them but hosts refuses there as
+/// it does here, where they are unknown.
+fn on_tcp(action: Action, http_only: &[&str]) -> Option<&'static str> {
+    match action {
+        Action::Allow if !http_only.is_empty() => Some(
+            "on TCP and TLS servers Istio drops the rules that have them; here a host is the server name inside TLS, \
+             and an alternative that asks for any other of them admits nobody",
+        ),
+        Action::Deny | Action::Audit if http_only.contains(&"hosts") => Some(
+            "on TCP and TLS servers Istio ignores hosts, so that the rule matches every host; here a host is the \
+             server name inside TLS",
+        ),
+        _ => None,
+    }
 }

@@ -17,7 +17,9 @@ const TOP: &[&str] = &["version", "services", "default", "global_allow_list", "g
 const RULE: &[&str] = &["name", "project", "action", "allowed_domains"];
 
 pub(super) fn convert(acl: &Node) -> Imported {
-    let mut converter = Converter { notes: Vec::new(), policies: Vec::new(), roles: Vec::new() };
+    let everybody = acl.texts("global_allow_list").filter_map(|domain| HostPattern::parse(domain).ok());
+    let everybody = everybody.map(|pattern| pattern.to_string()).collect();
+    let mut converter = Converter { notes: Vec::new(), policies: Vec::new(), roles: Vec::new(), everybody };
     converter.unknown(acl, TOP, "");
     converter.global(acl, "global_deny_list", "DENY");
     for (at, service) in acl.get("services").map(Node::items).unwrap_or_default().iter().enumerate() {
@@ -42,6 +44,8 @@ struct Converter {
     notes: Vec<Note>,
     policies: Vec<Json>,
     roles: Vec<Role>,
+    /// What everybody may reach.
+    everybody: Vec<String>,
 }
 
 /// What a rule does with domains that it does not list.
@@ -122,12 +126,12 @@ impl Converter {
             Otherwise::Report => {
                 let all = json::texts(&["*"]);
                 self.push_allow(name, owner, source, Some(("hosts", all)));
-                let but = (!hosts.is_empty()).then(|| ("notHosts", json::texts(&hosts)));
+                let listed: Vec<_> = hosts.iter().chain(&self.everybody).collect();
+                let but = (!listed.is_empty()).then(|| ("notHosts", json::texts(&listed)));
                 let rehearsal = format!("{name}.report");
                 self.push(&rehearsal, "DENY", owner, source.as_ref(), but);
                 self.rehearse();
-                let what = "reported by a DENY in dry run (would_deny) beside an ALLOW of every host; the global \
-                            allow list is reported, too";
+                let what = "said by an ALLOW of every host and a DENY in dry run that reports (would_deny)";
                 self.note(role, "action", Kind::Changed, what);
             }
             Otherwise::Admit => {

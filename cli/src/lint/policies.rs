@@ -16,7 +16,14 @@ const SOON: i64 = 30 * DAY;
 const DAY: i64 = 86_400;
 
 pub(super) fn findings(valid: &Valid<'_>) -> Vec<Diagnostic> {
-    let mut lint = Lint { valid, findings: Vec::new() };
+    let is_ceiling = |policy: &&Policy| {
+        policy.action == Action::Deny
+            && policy.namespace.is_none()
+            && policy.mode == PolicyMode::Enforce
+            && policy.expires.is_none()
+    };
+    let ceilings = valid.config.policies.iter().filter(is_ceiling).collect();
+    let mut lint = Lint { valid, ceilings, findings: Vec::new() };
     for (at, policy) in valid.config.policies.iter().enumerate() {
         let path = format!("policies[{at}]");
         lint.expiry(policy, &path);
@@ -36,6 +43,8 @@ pub(super) fn findings(valid: &Valid<'_>) -> Vec<Diagnostic> {
 
 struct Lint<'v> {
     valid: &'v Valid<'v>,
+    /// The DENY policies that stand above every ALLOW.
+    ceilings: Vec<&'v Policy>,
     findings: Vec<Diagnostic>,
 }
 
@@ -147,12 +156,8 @@ impl Lint<'_> {
 
     /// An ALLOW of hosts that a mesh-wide DENY refuses anyway.
     fn shadowed(&mut self, policy: &Policy, hosts: &Field<HostEntry>, path: &str) {
-        let denies = self.valid.config.policies.iter().find(|deny| {
-            deny.action == Action::Deny
-                && deny.namespace.is_none()
-                && deny.mode == PolicyMode::Enforce
-                && deny.expires.is_none()
-                && policy.protocols.iter().all(|protocol| deny.speaks(*protocol))
+        let denies = self.ceilings.iter().find(|deny| {
+            policy.protocols.iter().all(|protocol| deny.speaks(*protocol))
                 && deny.rules.iter().any(|rule| denies_all(rule, policy.namespace.as_deref(), hosts))
         });
         if let Some(deny) = denies {

@@ -1,0 +1,12 @@
+//! `egressctl` from outside: every test runs the program.
+
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod common;
+#[cfg(test)]
+mod generated;
+#[cfg(test)]
+mod scenarios;
+#[cfg(test)]
+mod schema;
