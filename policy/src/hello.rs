@@ -68,7 +68,8 @@ impl HelloReader {
                     return Progress::Done(done);
                 }
             } else {
-                let take = self.owed.min(rest.len());
+                // Never past the limit: it must not matter in which pieces the bytes arrive.
+                let take = self.owed.min(rest.len()).min(MAX_HELLO - self.seen);
                 let Some((piece, after)) = rest.split_at_checked(take) else {
                     return Progress::More;
                 };
@@ -165,15 +166,15 @@ fn parse_extensions(mut extensions: Cursor<'_>) -> Option<(Option<Vec<u8>>, bool
     while !extensions.is_empty() {
         let kind = extensions.u16()?;
         let body = extensions.vector16()?;
-        if kinds.contains(&kind) {
-            return None;
-        }
         kinds.push(kind);
         if kind == SERVER_NAME {
             server_name = Some(parse_server_name(body)?);
         }
     }
-    Some((server_name, kinds.contains(&ENCRYPTED_CLIENT_HELLO)))
+    // Sorted, because a hello has room for 16,000 of them.
+    kinds.sort_unstable();
+    let distinct = kinds.is_sorted_by(|one, next| one < next);
+    distinct.then(|| (server_name, kinds.binary_search(&ENCRYPTED_CLIENT_HELLO).is_ok()))
 }
 
 /// Exactly one name, of the one kind that exists (RFC 6066, 3).

@@ -95,7 +95,9 @@ impl HostShape {
         }
         let stars = host.matches('*').count();
         if stars == 0 {
-            return Host::parse(host.as_bytes()).map(Self::Exact).map_err(|_| explain_bad_host(host));
+            return Host::parse(host.as_bytes())
+                .map(Self::Exact)
+                .map_err(|_| explain_bad_host(host, written));
         }
         if stars == 1
             && let Some(below) = host.strip_prefix("*.")
@@ -108,13 +110,9 @@ impl HostShape {
             return parse_head(head).map(Self::BeginsWith);
         }
         let what = "a `*` stands for whole labels, first or last, and only once";
-        Err(match (stars, host.strip_prefix('*'), host.strip_suffix('*')) {
-            (1, Some(rest), _) if Host::parse(rest.as_bytes()).is_ok() => {
-                Fault::with_repair(what, format!("write `*.{rest}`"))
-            }
-            (1, None, Some(rest)) if Host::parse(rest.as_bytes()).is_ok() => {
-                Fault::with_repair(what, format!("write `{rest}.*`"))
-            }
+        Err(match (stars, host.starts_with('*'), host.ends_with('*')) {
+            (1, true, _) => write_instead(what, &written.replacen('*', "*.", 1)),
+            (1, _, true) => write_instead(what, &written.replacen('*', ".*", 1)),
             _ => Fault::new(what),
         })
     }
@@ -148,19 +146,13 @@ fn refuse_what_is_no_host(text: &str) -> Result<(), Fault> {
     if let Some((scheme, rest)) = text.split_once("://") {
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let what = format!("a host pattern has no scheme (`{scheme}://`)");
-        return Err(match host {
-            "" => Fault::new(what),
-            host => Fault::with_repair(what, format!("write `{host}`")),
-        });
+        return Err(write_instead(what, host));
     }
     if let Some((host, _)) = text.split_once('/') {
-        return Err(Fault::with_repair(
-            "a host pattern has no path",
-            format!("write `{host}` and put the path into `paths`"),
-        ));
+        return Err(write_instead("a host pattern has no path (that belongs into `paths`)", host));
     }
     if let Some((_, host)) = text.rsplit_once('@') {
-        return Err(Fault::with_repair("a host pattern has no userinfo", format!("write `{host}`")));
+        return Err(write_instead("a host pattern has no userinfo", host));
     }
     if !text.is_ascii() {
         return Err(Fault::with_repair("not ASCII; requests carry the punycode form", punycode_repair(text)));
@@ -168,13 +160,21 @@ fn refuse_what_is_no_host(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// What is wrong, with the pattern to write instead where that is one.
+fn write_instead(what: impl Into<String>, pattern: &str) -> Fault {
+    match HostPattern::parse(pattern) {
+        Ok(_) => Fault::with_repair(what, format!("write `{pattern}`")),
+        Err(_) => Fault::new(what),
+    }
+}
+
 /// The punycode form of a name in Unicode, by the tables of IDNA.
 #[cfg(feature = "idna")]
 fn punycode_repair(text: &str) -> String {
-    match idna::domain_to_ascii(text.trim_start_matches("*.")) {
-        Ok(ascii) if text.starts_with("*.") => format!("write `*.{ascii}`"),
-        Ok(ascii) => format!("write `{ascii}`"),
-        Err(_) => "write its punycode form (`xn--…`)".to_owned(),
+    let (star, name) = text.strip_prefix("*.").map_or(("", text), |name| ("*.", name));
+    match idna::domain_to_ascii(name).map(|ascii| format!("{star}{ascii}")) {
+        Ok(ascii) if HostPattern::parse(&ascii).is_ok() => format!("write `{ascii}`"),
+        _ => "write its punycode form (`xn--…`)".to_owned(),
     }
 }
 
@@ -235,14 +235,12 @@ fn parse_head(head: &str) -> Result<Box<str>, Fault> {
     }
 }
 
-fn explain_bad_host(host: &str) -> Fault {
+fn explain_bad_host(host: &str, written: &str) -> Fault {
     if host.contains(',') && host.split(',').all(|part| Host::parse(part.trim().as_bytes()).is_ok()) {
         return Fault::with_repair("several hosts in one string", "write each as an entry of its own");
     }
-    if let Some(rest) = host.strip_prefix('.')
-        && Host::parse(rest.as_bytes()).is_ok()
-    {
-        return Fault::with_repair("a host does not begin with a dot", format!("write `*.{rest}`"));
+    if host.starts_with('.') {
+        return write_instead("a host does not begin with a dot", &format!("*{written}"));
     }
     if host
         .rsplit('.')

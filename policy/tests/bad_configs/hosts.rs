@@ -53,6 +53,60 @@ fn patterns_of_hosts() {
                 ],
             ),
             (
+                r#""hosts": ["*a..b"]"#,
+                &[r#"~.hosts[0]: "*a..b": a `*` stands for whole labels, first or last, and only once"#],
+            ),
+            (
+                r#""hosts": ["a..b*"]"#,
+                &[r#"~.hosts[0]: "a..b*": a `*` stands for whole labels, first or last, and only once"#],
+            ),
+            (
+                r#""hosts": ["*a b"]"#,
+                &[r#"~.hosts[0]: "*a b": a `*` stands for whole labels, first or last, and only once"#],
+            ),
+            (
+                r#""hosts": ["*[::1]"]"#,
+                &[r#"~.hosts[0]: "*[::1]": a `*` stands for whole labels, first or last, and only once"#],
+            ),
+            (
+                r#""hosts": ["*example.com:8443"]"#,
+                &[
+                    r#"~.hosts[0]: "*example.com:8443": a `*` stands for whole labels, first or last, and only once; write `*.example.com:8443`"#,
+                ],
+            ),
+            (
+                r#""hosts": ["Example*:8443"]"#,
+                &[
+                    r#"~.hosts[0]: "Example*:8443": a `*` stands for whole labels, first or last, and only once; write `Example.*:8443`"#,
+                ],
+            ),
+            (
+                r#""hosts": ["https://a b/c"]"#,
+                &[r#"~.hosts[0]: "https://a b/c": a host pattern has no scheme (`https://`)"#],
+            ),
+            (
+                r#""hosts": ["a b/c"]"#,
+                &[r#"~.hosts[0]: "a b/c": a host pattern has no path (that belongs into `paths`)"#],
+            ),
+            (r#""hosts": ["u@a b"]"#, &[r#"~.hosts[0]: "u@a b": a host pattern has no userinfo"#]),
+            (r#""hosts": [".10.0.0.1"]"#, &[r#"~.hosts[0]: ".10.0.0.1": a host does not begin with a dot"#]),
+            (
+                r#""hosts": [".example.com:80"]"#,
+                &[
+                    r#"~.hosts[0]: ".example.com:80": a host does not begin with a dot; write `*.example.com:80`"#,
+                ],
+            ),
+            (
+                r#""hosts": ["*.bad label"]"#,
+                &[r#"~.hosts[0]: "*.bad label": `*.bad label` can match no host"#],
+            ),
+            (
+                r#""hosts": ["https://*.example.com:8443/"]"#,
+                &[
+                    r#"~.hosts[0]: "https://*.example.com:8443/": a host pattern has no scheme (`https://`); write `*.example.com:8443`"#,
+                ],
+            ),
+            (
                 r#""hosts": ["https://www.example.com/path"]"#,
                 &[
                     r#"~.hosts[0]: "https://www.example.com/path": a host pattern has no scheme (`https://`); write `www.example.com`"#,
@@ -65,7 +119,7 @@ fn patterns_of_hosts() {
             (
                 r#""hosts": ["www.example.com/path"]"#,
                 &[
-                    r#"~.hosts[0]: "www.example.com/path": a host pattern has no path; write `www.example.com` and put the path into `paths`"#,
+                    r#"~.hosts[0]: "www.example.com/path": a host pattern has no path (that belongs into `paths`); write `www.example.com`"#,
                 ],
             ),
             (

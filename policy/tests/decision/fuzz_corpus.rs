@@ -1,5 +1,6 @@
 //! The fuzz targets on the stable toolchain: the committed corpus, and a few thousand inputs made from it.
 
+use crate::oracle;
 use crate::targets::TARGETS;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
@@ -85,6 +86,11 @@ fn decision() {
 }
 
 #[test]
+fn hello() {
+    replay("hello");
+}
+
+#[test]
 fn host_pattern() {
     replay("host_pattern");
 }
@@ -109,4 +115,40 @@ fn no_target_is_left_out() {
         .collect();
     folders.sort();
     assert_eq!(folders, TARGETS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+}
+
+/// A good ClientHello of so many bytes on the wire, in records of one byte but for the last one.
+fn long_hello(size: usize, last_record: usize) -> Vec<u8> {
+    let tiny = (size - last_record - 5) / 6;
+    let message = tiny + last_record;
+    // Version, random, no session, one suite, no compression, one extension that pads.
+    let padding = message - 4 - 43 - 4;
+    let two = |number: usize| u16::try_from(number).unwrap().to_be_bytes();
+    let mut hello = vec![1, 0];
+    hello.extend(two(message - 4));
+    hello.extend([3, 3]);
+    hello.extend([7; 32]);
+    hello.extend([0, 0, 2, 0x13, 1, 1, 0]);
+    hello.extend(two(padding + 4));
+    hello.extend(two(21));
+    hello.extend(two(padding));
+    hello.resize(message, 0);
+    let record = |body: &[u8]| [&[22, 3, 1][..], &two(body.len()), body].concat();
+    let (head, tail) = hello.split_at(tiny);
+    head.chunks(1).map(record).chain([record(tail)]).collect::<Vec<_>>().concat()
+}
+
+/// The limit of 64 KiB is one of bytes, however they arrive.
+#[test]
+fn a_hello_at_the_limit_is_the_same_in_any_pieces() {
+    let (_, target) = TARGETS.iter().find(|(name, _)| *name == "hello").unwrap();
+    for last_record in 9_000..9_006 {
+        for size in [65_536, 65_542] {
+            let hello = long_hello(size, last_record);
+            assert_eq!(oracle::hello::client_hello(&hello).is_some(), hello.len() <= 65_536);
+            for pieces in [1, 7, 255] {
+                target(&[&[pieces], &hello[..]].concat());
+            }
+        }
+    }
 }

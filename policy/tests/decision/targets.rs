@@ -6,7 +6,7 @@ use crate::oracle::names;
 use crate::support::{Begin, Request, engine, http, said_by, tls};
 use egress_policy::names::{Authority, Host, ServerName, SpiffeId, is_global, parse_address};
 use egress_policy::patterns::{HostPattern, PathPattern};
-use egress_policy::{Config, Engine, Protocol, Truth};
+use egress_policy::{Config, Engine, HelloReader, MAX_HELLO, Opening, Progress, Protocol, Truth};
 use serde_json::Value;
 use std::net::IpAddr;
 
@@ -18,6 +18,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("authority", authority),
     ("configuration", configuration),
     ("decision", decision),
+    ("hello", hello),
     ("host_pattern", host_pattern),
     ("path_template", path_template),
     ("spiffe_id", spiffe_id),
@@ -123,7 +124,16 @@ pub(crate) fn host_pattern(data: &[u8]) {
     let Some((pattern, value)) = pattern_and_value(data) else {
         return;
     };
-    let (Ok(parsed), Ok(asked)) = (HostPattern::parse(pattern), Authority::parse(value)) else {
+    let parsed = match HostPattern::parse(pattern) {
+        Ok(parsed) => parsed,
+        Err(fault) => {
+            // A repair that is a pattern is a good one.
+            let repair = fault.repair().and_then(|text| text.strip_prefix("write `")?.strip_suffix('`'));
+            assert!(repair.is_none_or(|repair| HostPattern::parse(repair).is_ok()), "{fault}");
+            return;
+        }
+    };
+    let Ok(asked) = Authority::parse(value) else {
         return;
     };
     for port in [None, Some(80), asked.port()] {
@@ -147,6 +157,37 @@ fn truth(naive: u8) -> Truth {
         1 => Truth::Unknown,
         _ => Truth::True,
     }
+}
+
+/// Any bytes as the beginning of a connection. The first byte says in which pieces they arrive, which must
+/// not matter; and a ClientHello is one exactly where a second reading finds it.
+pub(crate) fn hello(data: &[u8]) {
+    let Some((&pieces, data)) = data.split_first() else {
+        return;
+    };
+    let read = |pieces: usize| {
+        let mut reader = HelloReader::default();
+        let mut progress = Progress::More;
+        for piece in data.chunks(pieces) {
+            progress = reader.push(piece);
+            assert!(reader.seen() <= MAX_HELLO);
+            if progress != Progress::More {
+                break;
+            }
+        }
+        progress
+    };
+    let whole = read(data.len().max(1));
+    assert_eq!(whole, read(usize::from(pieces).max(1)), "in pieces of {pieces}");
+    let ours = match whole {
+        Progress::Done(Opening::Tls { server_name, encrypted }) => Some((server_name, encrypted)),
+        Progress::Done(Opening::Plain) => {
+            assert_ne!(data.get(..2), Some(&[22, 3][..]), "this is TLS");
+            None
+        }
+        Progress::Done(Opening::Broken(_)) | Progress::More => None,
+    };
+    assert_eq!(ours, oracle::hello::client_hello(data));
 }
 
 /// A configuration and requests out of bytes, beside the oracle.

@@ -3,6 +3,7 @@
 //! It reads the raw JSON of a *valid* configuration and the plain fields of a request, and answers in the
 //! words that the outside sees. It shares no matching code with the crate.
 
+pub(crate) mod hello;
 pub(crate) mod names;
 pub(crate) mod patterns;
 mod rules;

@@ -1,0 +1,76 @@
+//! A ClientHello, read only where all of it is there and nothing about it is odd.
+
+/// The server name, and whether an encrypted hello is there; `None` for anything but a good ClientHello in the
+/// first 64 KiB.
+pub(crate) fn client_hello(data: &[u8]) -> Option<(Option<Vec<u8>>, bool)> {
+    // Records, until the handshake message is whole.
+    let mut message: Vec<u8> = Vec::new();
+    let mut at = 0;
+    loop {
+        if message.len() >= 4 && message.len() - 4 >= number(&message[1..4]) {
+            break;
+        }
+        let header = data.get(at..at + 5)?;
+        let length = number(&header[3..5]);
+        if header[..2] != [22, 3] || !(1..=16_384).contains(&length) {
+            return None;
+        }
+        message.extend(data.get(at + 5..at + 5 + length)?);
+        at += 5 + length;
+    }
+    if at > 65_536 || message[0] != 1 || message.len() - 4 != number(&message[1..4]) {
+        return None;
+    }
+    let body = &message[4..];
+    if body.first() != Some(&3) {
+        return None;
+    }
+    let rest = body.get(34..)?;
+    let (session, rest) = vector(rest, 1)?;
+    let (suites, rest) = vector(rest, 2)?;
+    let (compressions, rest) = vector(rest, 1)?;
+    if session.len() > 32 || suites.is_empty() || suites.len() % 2 == 1 || compressions.is_empty() {
+        return None;
+    }
+    if rest.is_empty() {
+        return Some((None, false));
+    }
+    let (mut extensions, rest) = vector(rest, 2)?;
+    if !rest.is_empty() {
+        return None;
+    }
+    let mut kinds: Vec<usize> = Vec::new();
+    let mut name = None;
+    while !extensions.is_empty() {
+        let kind = number(extensions.get(..2)?);
+        let (content, rest) = vector(&extensions[2..], 2)?;
+        if kinds.contains(&kind) {
+            return None;
+        }
+        kinds.push(kind);
+        extensions = rest;
+        if kind == 0 {
+            let (list, after_list) = vector(content, 2)?;
+            if list.first() != Some(&0) {
+                return None;
+            }
+            let (host, after_host) = vector(&list[1..], 2)?;
+            if host.is_empty() || !after_host.is_empty() || !after_list.is_empty() {
+                return None;
+            }
+            name = Some(host.to_vec());
+        }
+    }
+    Some((name, kinds.contains(&0xfe0d)))
+}
+
+/// What stands behind a length of so many bytes, and what follows it.
+fn vector(data: &[u8], bytes: usize) -> Option<(&[u8], &[u8])> {
+    let length = number(data.get(..bytes)?);
+    let end = bytes + length;
+    Some((data.get(bytes..end)?, &data[end..]))
+}
+
+fn number(bytes: &[u8]) -> usize {
+    bytes.iter().fold(0, |number, byte| number * 256 + usize::from(*byte))
+}
