@@ -85,7 +85,7 @@ differential-replay: build # One policy set again: DIFFERENTIAL_SEED=<seed> [DIF
 
 # --- delivery ---
 # The OCI image, without a container engine; the release's files; what needs root or a Debian package.
-.PHONY: image push release test-mesh
+.PHONY: image push manifests release test-mesh
 IMAGE_DIR := $(or $(CARGO_TARGET_DIR),target)/image
 REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 OCI := cargo run --quiet --package egress-image --
@@ -97,3 +97,15 @@ push: ## Push it: make push IMAGE=registry/repository:tag (user: REGISTRY_USER, 
 	@test -n "$(IMAGE)" || { echo "make push IMAGE=registry/repository:tag" >&2; exit 1; }
 	@test -f $(IMAGE_DIR)/oci-layout || $(MAKE) --no-print-directory image
 	@$(OCI) push --layout $(IMAGE_DIR) $(IMAGE)
+
+manifests: ## Write deploy/ and examples/egress/rendered/ anew from their short files
+	@cargo build --quiet --package egressctl
+	@set -e; ctl=$(or $(CARGO_TARGET_DIR),target)/debug/egressctl; \
+	$$ctl render deploy/egress.yaml --out deploy/istio; \
+	$$ctl render deploy/ambient.yaml --out deploy/ambient; \
+	dir=$$(mktemp -d); $$ctl render deploy/egress.yaml --carrier traffic-extension --out $$dir; \
+	cp $$dir/traffic-extensions.yaml deploy/istio/; rm -r $$dir; \
+	mkdir -p examples/egress/rendered; \
+	for short in examples/egress/*.yaml; do \
+	  $$ctl render $$short --workload mytest/app=sleep-a:sleep-a > examples/egress/rendered/$$(basename $$short); \
+	done

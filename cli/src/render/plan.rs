@@ -1,6 +1,6 @@
 //! Which sites there are, and by which ways they are reached.
 
-use super::short::{Over, Short, To};
+use super::short::{Kind, Over, Short, To};
 use crate::diagnostics::Diagnostic;
 use crate::source::{Node, Source, Which};
 use egress_policy::names::Host;
@@ -39,6 +39,7 @@ pub(super) struct Plan {
 struct Planner<'p> {
     source: &'p Rc<Source>,
     node: &'p Node,
+    waypoint: bool,
     sites: BTreeMap<String, Site>,
     errors: Vec<Diagnostic>,
 }
@@ -47,7 +48,13 @@ struct Planner<'p> {
 
 impl Plan {
     pub(super) fn new(short: &Short, source: &Rc<Source>, node: &Node) -> Result<Self, Vec<Diagnostic>> {
-        let mut planner = Planner { source, node, sites: BTreeMap::new(), errors: Vec::new() };
+        let mut planner = Planner {
+            source,
+            node,
+            waypoint: short.gateway.kind == Kind::Waypoint,
+            sites: BTreeMap::new(),
+            errors: Vec::new(),
+        };
         let mut confined: BTreeSet<String> = short.confine.iter().cloned().collect();
         for (at, site) in short.sites.iter().enumerate() {
             let path = format!("sites[{at}]");
@@ -120,6 +127,9 @@ impl Planner<'_> {
         }
         if to.port == Some(0) {
             self.refuse(&format!("{path}.port"), "a port is 1 to 65535");
+        }
+        if to.over == Over::Passthrough && self.waypoint {
+            self.refuse(&format!("{path}.over"), "a waypoint knows who is asking, whatever is inside: write TLS");
         }
         if to.over != Over::Http && to.originate().is_some() {
             let what = "the gateway originates TLS for HTTP only: here the application speaks TLS already";

@@ -1,0 +1,212 @@
+//! `egressctl render`: what is committed is what it writes, and mistakes are named.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn egressctl(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_egressctl")).args(arguments).current_dir(repository()).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What a short file given on standard input comes to.
+fn render(short: &str) -> Result<String, String> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_egressctl"))
+        .args(["render", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(short.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+/// The short files of the scenarios, by name.
+fn scenarios() -> Vec<String> {
+    let files = fs::read_dir(repository().join("examples/egress")).unwrap();
+    let mut names: Vec<String> =
+        files.map(|file| file.unwrap().path()).filter(|path| path.is_file()).map(stem).collect();
+    names.sort();
+    names
+}
+
+fn stem(path: PathBuf) -> String {
+    path.file_stem().unwrap().to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_scenarios_are_as_committed() {
+    let names = scenarios();
+    for wanted in ["a", "b1", "b2", "b3", "b4", "c", "c-passthrough", "d", "asm-egress-traffic-policy"] {
+        assert!(names.iter().any(|name| name == wanted), "no short file for {wanted}");
+    }
+    for name in names {
+        let short = format!("examples/egress/{name}.yaml");
+        let output = egressctl(&["render", "--workload", "mytest/app=sleep-a:sleep-a", &short]);
+        assert!(output.status.success(), "{short}: {}", text(&output.stderr));
+        let golden = fs::read_to_string(repository().join(format!("examples/egress/rendered/{name}.yaml")));
+        assert_eq!(
+            golden.unwrap_or_default(),
+            text(&output.stdout),
+            "{short}: `make manifests` writes it anew"
+        );
+    }
+}
+
+/// Alibaba's form of scenario C says what ours says.
+#[test]
+fn the_egress_traffic_policy_is_scenario_c() {
+    let rendered = |name: &str| {
+        let path = repository().join(format!("examples/egress/rendered/{name}.yaml"));
+        let text = fs::read_to_string(path).unwrap();
+        let documents = text.split("---\n").map(|document| {
+            // Its rules have no names of their own, and it confines only who is named.
+            let lines = document.lines().filter(|line| !line.starts_with('#'));
+            lines.map(|line| line.replace("httpbin-0-", "httpbin-")).collect::<Vec<_>>().join("\n")
+        });
+        documents.filter(|document| !document.contains("NetworkPolicy")).collect::<Vec<_>>()
+    };
+    let merged = |documents: Vec<String>| documents.join("\n---\n");
+    assert_eq!(merged(rendered("asm-egress-traffic-policy")), merged(rendered("c")));
+}
+
+#[test]
+fn the_folders_in_deploy_are_as_committed() {
+    for (short, dir) in [("deploy/egress.yaml", "deploy/istio"), ("deploy/ambient.yaml", "deploy/ambient")] {
+        let output = egressctl(&["render", short, "--check", dir]);
+        assert!(output.status.success(), "{}`make manifests` writes it anew", text(&output.stderr));
+    }
+    let output = egressctl(&["render", "deploy/egress.yaml", "--carrier", "traffic-extension"]);
+    let committed = fs::read_to_string(repository().join("deploy/istio/traffic-extensions.yaml")).unwrap();
+    assert!(text(&output.stdout).contains(&committed), "deploy/istio/traffic-extensions.yaml is another");
+}
+
+#[test]
+fn check_finds_nothing_in_what_render_writes() {
+    let mut manifests: Vec<String> = ["deploy/istio/wasm-plugins.yaml", "deploy/ambient/wasm-plugins.yaml"]
+        .map(ToOwned::to_owned)
+        .to_vec();
+    manifests.extend(["wasmplugin.yaml", "deploy/istio/traffic-extensions.yaml"].map(ToOwned::to_owned));
+    manifests.extend(scenarios().iter().map(|name| format!("examples/egress/rendered/{name}.yaml")));
+    for manifest in manifests {
+        let gateway =
+            if manifest.starts_with("deploy/istio") { "deploy/istio/gateway.yaml" } else { &manifest };
+        let output = egressctl(&["check", &manifest, gateway]);
+        assert!(output.status.success(), "{manifest}: {}", text(&output.stdout));
+        let found = text(&output.stdout);
+        assert!(found.contains("0 errors, 0 warnings"), "{manifest}: {found}");
+    }
+}
+
+#[test]
+fn a_folder_that_differs_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().to_str().unwrap();
+    assert!(egressctl(&["render", "examples/egress/c.yaml", "--out", dir]).status.success());
+    assert!(egressctl(&["render", "examples/egress/c.yaml", "--check", dir]).status.success());
+    let plugins = Path::new(dir).join("wasm-plugins.yaml");
+    let loosened = fs::read_to_string(&plugins).unwrap().replace("FAIL_CLOSE", "FAIL_OPEN");
+    fs::write(&plugins, loosened).unwrap();
+    fs::remove_file(Path::new(dir).join("gateway.yaml")).unwrap();
+    let output = egressctl(&["render", "examples/egress/c.yaml", "--check", dir]);
+    assert_eq!(output.status.code(), Some(1));
+    let differences = text(&output.stderr);
+    assert!(differences.contains("wasm-plugins.yaml: differs from line"), "{differences}");
+    assert!(differences.contains("gateway.yaml: is not there"), "{differences}");
+}
+
+#[test]
+fn each_tls_host_has_a_server_of_its_own() {
+    let rendered = render("sites: [{hosts: [a.example.com, b.example.com], over: TLS}]").unwrap();
+    let gateway = rendered.split("---\n").find(|document| document.contains("kind: Gateway")).unwrap();
+    assert_eq!(gateway.matches("protocol: TLS").count(), 2);
+    assert!(gateway.contains("hosts: [a.example.com]") && gateway.contains("hosts: [b.example.com]"));
+}
+
+#[test]
+fn a_network_plugin_is_on_the_ports_of_tls_only() {
+    let rendered = render(
+        "sites: [{hosts: [a.example.com], over: TLS}, {hosts: [b.example.com], over: PASSTHROUGH}, {hosts: [a.example.com], over: HTTP}]",
+    )
+    .unwrap();
+    let plugin =
+        rendered.split("---\n").find(|document| document.contains("name: egress-authz-network")).unwrap();
+    let ports = plugin.split("match:").nth(1).unwrap().split("pluginConfig").next().unwrap();
+    assert!(ports.contains("mode: CLIENT"), "{ports}");
+    assert!(ports.contains("443") && ports.contains("444") && !ports.contains("number: 80\n"), "{ports}");
+}
+
+#[test]
+fn mistakes_are_named() {
+    let cases = [
+        ("{}", "nothing to route"),
+        ("sites: [{hosts: [a.example.com], over: UDP}]", "sites[0].over"),
+        ("sites: [{hosts: [a.example.com], ovre: TLS}]", "ovre"),
+        ("sites: [{hosts: [], over: TLS}]", "sites[0].hosts"),
+        ("sites: [{hosts: ['*.example.com'], over: TLS}]", "config.policies"),
+        ("sites: [{hosts: [192.0.2.1], over: TLS}]", "an address"),
+        ("sites: [{hosts: [A.example.com], over: TLS}]", "write a.example.com"),
+        ("sites: [{hosts: [a.example.com], over: TLS, port: 0}]", "1 to 65535"),
+        ("sites: [{hosts: [a.example.com], over: TLS, originateTls: true}]", "speaks TLS already"),
+        (
+            "sites: [{hosts: [a.example.com], over: HTTP}, {hosts: [a.example.com], over: HTTP, port: 8080}]",
+            "another port",
+        ),
+        (
+            "sites: [{hosts: [a.example.com], over: TLS}, {hosts: [a.example.com], over: PASSTHROUGH}]",
+            "on one port",
+        ),
+        (
+            "sites: [{hosts: [a.example.com], over: HTTP, port: 443}, {hosts: [a.example.com], over: TLS}]",
+            "both HTTP and TLS",
+        ),
+        (
+            "rules: [{name: r, from: [{namespace: a}], to: [{hosts: [a.example.com], over: PASSTHROUGH}]}]",
+            "no identity",
+        ),
+        (
+            "rules: [{name: r, to: [{hosts: [a.example.com], over: TLS, methods: [GET]}]}]",
+            "TLS shows no methods",
+        ),
+        ("rules: [{name: R, to: [{hosts: [a.example.com], over: TLS}]}]", "rules[0].name"),
+        ("rules: [{name: r, to: []}]", "name the sites"),
+        (
+            "{sites: [{hosts: [a.example.com], over: TLS}], config: {defaultAction: MAYBE}}",
+            "config.defaultAction",
+        ),
+        ("{sites: [{hosts: [a.example.com], over: TLS}], config: {type: HTTP}}", "config.type"),
+        (
+            "{gateway: {kind: WAYPOINT}, sites: [{hosts: [a.example.com], over: PASSTHROUGH}]}",
+            "a waypoint knows who is asking",
+        ),
+    ];
+    for (short, wanted) in cases {
+        let refused = render(short).unwrap_err();
+        assert!(refused.contains(wanted), "{short}: {refused}");
+    }
+}
+
+/// Labels are no identity: nothing is guessed, and nobody is let in by a guess.
+#[test]
+fn a_workload_selector_needs_to_be_told() {
+    let output = egressctl(&["render", "examples/egress/asm-egress-traffic-policy.yaml"]);
+    assert_eq!(output.status.code(), Some(1));
+    let refused = text(&output.stderr);
+    assert!(
+        refused.contains("app=sleep-a") && refused.contains("--workload mytest/app=sleep-a:"),
+        "{refused}"
+    );
+    assert!(text(&output.stdout).is_empty());
+}
