@@ -257,7 +257,8 @@ fn an_admitted_body_arrives_whole(rig: &mut Rig) -> Result<()> {
     rig.policy(not_b())?;
     let ask = Ask::parse("POST http://www.example.com/up")?.with_body(vec![b'x'; 5_000_000]);
     let told = rig.ask("a/x", &ask)?;
-    ensure!(told.answer.status == 200 && told.answer.json()["body"]["bytes"] == 5_000_000);
+    ensure!(told.answer.status == 200);
+    ensure!(told.answer.json().pointer("/body/bytes") == Some(&json!(5_000_000)), "{}", told.answer.text());
     Ok(())
 }
 
@@ -316,13 +317,10 @@ fn a_placeholder_without_a_value_is_empty(rig: &mut Rig) -> Result<()> {
         fields.insert("denyResponse".to_owned(), json!({"headers": headers}));
     }
     rig.policy(policy)?;
-    let told = rig.raw("b/y", &raw::get(&[b"host: evil%0d%0aset-cookie: a=b"]))?;
-    if told.answer.status == 403 {
-        ensure!(told.answer.header("x-told") == "[]", "{:?}", told.answer.headers);
-        ensure!(
-            told.answer.header("x-reason") == "malformed_host" && told.answer.header("set-cookie").is_empty()
-        );
-    }
+    let told = rig.raw("b/y", &raw::get(&[b"host: evil%0d%0aset-cookie"]))?;
+    ensure!(told.answer.status == 403 && told.reached == 0, "{:?}", told.answer);
+    ensure!(told.answer.header("x-told") == "[]", "{:?}", told.answer.headers);
+    ensure!(told.answer.header("x-reason") == "malformed_host", "{:?}", told.answer.headers);
     let foreign = rig.raw("spiffe://other.example/ns/b/sa/y", &raw::get(&[b"host: www.example.com"]))?;
     ensure!(foreign.answer.header("x-namespace") == "<>", "{:?}", foreign.answer.headers);
     ensure!(foreign.answer.header("x-reason") == "untrusted_domain");

@@ -46,6 +46,12 @@ pub fn wait(envoy: &Envoy, mark: LogMark, wanted: impl Fn(&Value) -> bool) -> Re
     }
 }
 
+/// A field of a line as text; empty where it is none.
+#[must_use]
+pub fn text<'l>(line: &'l Value, field: &str) -> &'l str {
+    line.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
 /// The JSON object at the end of a line of the wasm logger's.
 fn json_of(line: &str) -> Option<Value> {
     let start = line.find('{').filter(|_| line.contains(" wasm "))?;
