@@ -6,6 +6,9 @@ use egress_policy::{Attributes, Claim, Read, Timestamp, Unreadable};
 /// The attributes of the request or connection whose callback is running.
 pub(crate) struct EnvoyAttributes;
 
+/// How many elements of a list are asked for one by one, each for a host call.
+const MAX_ELEMENTS: usize = 256;
+
 const JWT_PAYLOAD: &[u8] = b"metadata\0filter_metadata\0envoy.filters.http.jwt_authn\0payload";
 
 impl Attributes for EnvoyAttributes {
@@ -69,10 +72,11 @@ impl Attributes for EnvoyAttributes {
 
     fn claim(&self, path: &[Box<str>]) -> Read<Claim> {
         let key = claim_key(path.iter().map(|name| &**name));
-        let Some(bytes) = host::property(&key)? else {
-            return Ok(None);
-        };
-        read_claim(&key, bytes).map(Some)
+        match host::property(&key) {
+            Ok(Some(bytes)) => read_claim(&key, bytes).map(Some),
+            Ok(None) => Ok(None),
+            Err(Unreadable) => read_claim_with_null(&key).map(Some),
+        }
     }
 
     fn now(&self) -> Result<Timestamp, Unreadable> {
@@ -122,6 +126,21 @@ fn read_claim(key: &[u8], bytes: Vec<u8>) -> Result<Claim, Unreadable> {
         return Ok(Claim::Other);
     }
     Ok(Claim::List(items))
+}
+
+/// Envoy hands out no null and nothing that holds one, but the elements of a list one by one. The sign makes an index
+/// of the number and keeps it from being the key of an object.
+fn read_claim_with_null(key: &[u8]) -> Result<Claim, Unreadable> {
+    let mut items = Vec::new();
+    for at in 0..MAX_ELEMENTS {
+        match host::property(&[key, format!("\0+{at}").as_bytes()].concat()) {
+            Ok(Some(item)) => items.extend(is_text(&item).then_some(item)),
+            Ok(None) => return Ok(Claim::List(items)),
+            // The null.
+            Err(Unreadable) => {}
+        }
+    }
+    Err(Unreadable)
 }
 
 fn is_text(bytes: &[u8]) -> bool {

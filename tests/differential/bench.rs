@@ -20,7 +20,7 @@ use egress_lab::token::Issuer;
 use serde_json::{Value, json};
 
 use crate::istio;
-use crate::model::{Action, Attribute, PORTS, PolicySet, Protocol, Request};
+use crate::model::{Action, PORTS, PolicySet, Protocol, Request};
 use crate::wire::{Wire, Written};
 
 pub(crate) const ISSUER: &str = "https://issuer.example";
@@ -40,6 +40,8 @@ pub(crate) struct Answer {
     pub(crate) reason: String,
     /// What a dry run's second verdict is; the first where nobody asked.
     pub(crate) second: bool,
+    /// What native shadow rules found, as they said it.
+    pub(crate) shadow: Value,
 }
 
 /// Both filters' answers to one request.
@@ -64,13 +66,15 @@ pub(crate) struct Bench {
     next: u64,
     /// Whether the native side has ALLOW policies that are no dry run.
     enforces_allow: bool,
+    /// The filters that the native side's second listener has yet to get.
+    to_come: Option<Vec<Value>>,
     pub(crate) translate: Translate,
 }
 
 // === impl Side ===
 
 impl Side {
-    fn listener(self, port: u16) -> String {
+    pub(crate) fn listener(self, port: u16) -> String {
         match self {
             Self::Ours => format!("ours-{port}"),
             Self::Native => format!("native-{port}"),
@@ -123,6 +127,7 @@ impl Bench {
             log,
             next: 0,
             enforces_allow: false,
+            to_come: None,
             translate: istio::filters,
         })
     }
@@ -165,28 +170,29 @@ impl Bench {
     pub(crate) fn refused_by_ours(&mut self, document: &Value) -> Result<String> {
         match self.mesh.gateway_mut().set_policy(document)? {
             Update::Applied => bail!("our filter took {document:#}"),
-            Update::Rejected(log) => Ok(log),
+            Update::Rejected(log) => {
+                // The other listener refuses it too, a moment later; that is not to be taken for an answer to what comes next.
+                sleep(Duration::from_millis(50));
+                Ok(log)
+            }
         }
     }
 
-    /// Puts a policy set into force on the native side.
+    /// Puts a policy set into force on the native side; on its second listener when something is asked there.
     pub(crate) fn load_native(&mut self, set: &PolicySet) -> Result<()> {
         let filters = (self.translate)(set, &self.ports(Side::Native)?);
         self.enforces_allow = set.policies.iter().any(|p| p.action == Action::Allow && !p.dry_run);
-        // The second listener is looked at by requests for its port only.
-        let ports = if self.needs_both(set) { &PORTS[..] } else { &PORTS[..1] };
-        for port in ports {
-            let filter = Filter::NativeRbac(filters.clone());
-            match self.mesh.gateway_mut().set_filter(&Side::Native.listener(*port), filter)? {
-                Update::Applied => {}
-                Update::Rejected(log) => bail!("native RBAC refused {filters:#?}\n{log}"),
-            }
-        }
+        self.push_native(PORTS[0], &filters)?;
+        self.to_come = Some(filters);
         Ok(())
     }
 
-    fn needs_both(&self, set: &PolicySet) -> bool {
-        set.mentions(&Attribute::Port)
+    fn push_native(&mut self, port: u16, filters: &[Value]) -> Result<()> {
+        let filter = Filter::NativeRbac(filters.to_vec());
+        match self.mesh.gateway_mut().set_filter(&Side::Native.listener(port), filter)? {
+            Update::Applied => Ok(()),
+            Update::Rejected(log) => bail!("native RBAC refused {filters:#?}\n{log}"),
+        }
     }
 
     /// The numbers that the listeners of a side really have.
@@ -199,6 +205,11 @@ impl Bench {
 
     /// Asks both sides the same; `closely` also waits for what the gateway's log says of each request.
     pub(crate) fn ask(&mut self, requests: &[Request], closely: bool) -> Result<Vec<Answers>> {
+        if requests.iter().any(|request| request.port == PORTS[1])
+            && let Some(filters) = self.to_come.take()
+        {
+            self.push_native(PORTS[1], &filters)?;
+        }
         let ours = self.ask_side(Side::Ours, requests, closely)?;
         let native = self.ask_side(Side::Native, requests, closely)?;
         Ok(ours.into_iter().zip(native).map(|(ours, native)| Answers { ours, native }).collect())
@@ -211,7 +222,7 @@ impl Bench {
             Protocol::Tcp => self.knock(side, requests)?,
         };
         if !closely {
-            let answer = |allowed| Answer { allowed, reason: String::new(), second: allowed };
+            let answer = |allowed| Answer { allowed, reason: String::new(), second: allowed, shadow: Value::Null };
             return Ok(allowed.into_iter().map(answer).collect());
         }
         let entries = self.entries(&marks)?;
@@ -265,7 +276,7 @@ impl Bench {
         Ok((allowed, marks))
     }
 
-    fn connect(&mut self, request: &Request, listener: &str) -> Result<Wire> {
+    pub(crate) fn connect(&mut self, request: &Request, listener: &str) -> Result<Wire> {
         let authority = self.mesh.authority().clone();
         let identity = match self.identities.get(&request.peer) {
             Some(identity) => identity.clone(),
@@ -369,15 +380,16 @@ fn read_answer(side: Side, allowed: bool, entry: &Value, enforces_allow: bool) -
                 (_, true) => false,
                 _ => allowed,
             };
-            Answer { allowed, reason: said, second }
+            Answer { allowed, reason: said, second, shadow: Value::Null }
         }
         Side::Native => {
             let details = ["response_code_details", "connection_termination_details"]
                 .iter()
                 .find_map(|field| entry[*field].as_str().filter(|text| text.contains("rbac")));
             let reason = details.unwrap_or_default().to_owned();
-            let second = native_second(allowed, &reason, &entry["native_rbac"], enforces_allow);
-            Answer { allowed, reason, second }
+            let shadow = entry["native_rbac"].clone();
+            let second = native_second(allowed, &reason, &shadow, enforces_allow);
+            Answer { allowed, reason, second, shadow }
         }
     }
 }

@@ -15,6 +15,7 @@
 
 mod bench;
 mod compare;
+mod differences;
 mod generate;
 mod istio;
 mod judge;

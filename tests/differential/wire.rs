@@ -87,9 +87,14 @@ impl Wire {
 
     /// Sends bytes; whether any come back before the gateway hangs up.
     pub(crate) fn knock(mut self, bytes: &[u8]) -> Result<bool> {
+        self.talk(bytes)
+    }
+
+    /// The same, and the connection stays.
+    pub(crate) fn talk(&mut self, bytes: &[u8]) -> Result<bool> {
         let mut buffer = [0; 1024];
-        let talk = self.stream.write_all(bytes).and_then(|()| self.stream.flush());
-        match talk.and_then(|()| self.stream.read(&mut buffer)) {
+        let sent = self.stream.write_all(bytes).and_then(|()| self.stream.flush());
+        match sent.and_then(|()| self.stream.read(&mut buffer)) {
             Ok(read) => Ok(read > 0),
             Err(error) if error.kind() == ErrorKind::WouldBlock => bail!("neither an answer nor a hang-up"),
             Err(_) => Ok(false),

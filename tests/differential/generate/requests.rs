@@ -172,6 +172,10 @@ fn one(set: &PolicySet, alone: &[(Condition, Judge)], rng: &mut Rng) -> Request 
     for attribute in &attributes {
         values::redraw(&mut request, attribute, domains, rng);
     }
+    if rng.percent(10) {
+        // The gateway trusts no proxy, so that neither side may believe this.
+        request.headers.push(("x-forwarded-for".to_owned(), "10.1.2.3".to_owned()));
+    }
     let rules: Vec<&Rule> = set.policies.iter().flat_map(|policy| &policy.rules).collect();
     if rules.is_empty() || rng.percent(15) {
         return request;

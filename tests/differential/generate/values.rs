@@ -94,8 +94,17 @@ const DESTINATION_BLOCKS: [&str; 5] = ["127.0.0.1", "127.0.0.0/8", "10.0.0.0/8",
 const HEADERS: [&str; 2] = ["x-team", "x-env"];
 const HEADER_VALUES: [&str; 5] = ["red", "blue", "redder", "Red", "red,blue"];
 const HEADER_PATTERNS: [&str; 7] = ["red", "blue", "red*", "*d", "*", "*,blue", "red,blue"];
-const CLAIMS: [&[&str]; 7] =
-    [&["groups"], &["role"], &["org", "unit"], &["org", "teams"], &["level"], &["mixed"], &["org"]];
+const CLAIMS: [&[&str]; 9] = [
+    &["groups"],
+    &["role"],
+    &["org", "unit"],
+    &["org", "teams"],
+    &["level"],
+    &["mixed"],
+    &["mixed"],
+    &["org"],
+    &["groups", "unit"],
+];
 const CLAIM_PATTERNS: [&str; 9] = ["admin", "dev", "*", "dev*", "*n", "3", "x", "y", "ops"];
 
 /// Any value or pattern for an attribute, as a policy may have it.
@@ -181,7 +190,7 @@ fn request_principal(rng: &mut Rng) -> String {
 }
 
 /// The tokens that a request may carry; the gateway has verified them.
-fn tokens() -> [Value; 6] {
+fn tokens() -> [Value; 8] {
     [
         json!({"sub": "alice", "aud": ["api", "web"], "azp": "portal", "groups": ["admin", "dev"], "role": "admin",
                "org": {"unit": "x", "teams": ["dev", "ops"]}, "level": 3}),
@@ -190,6 +199,10 @@ fn tokens() -> [Value; 6] {
         json!({"sub": "", "groups": [], "role": "", "mixed": [{"x": "y"}, "dev"], "org": "x"}),
         json!({"aud": "web", "role": "developer", "mixed": [["x"], "admin"], "level": true, "org": ["x", "ops"]}),
         json!({"sub": "eve", "azp": "portal", "role": "ops", "org": {"unit": "dev", "teams": []}, "mixed": {"x": "y"}}),
+        json!({"sub": "mallory", "aud": [null, "api"], "azp": null, "groups": [3, true, "", "dev"], "role": null,
+               "org": {"unit": null, "teams": [null]}, "mixed": [null, ["dev"], "ops", {"x": null}]}),
+        json!({"sub": ["alice"], "aud": 3, "azp": ["cli", 1], "groups": [3, false], "role": ["dev"],
+               "org": [{"unit": "x"}], "mixed": {"dev": "", "admin": ""}}),
     ]
 }
 

@@ -1,0 +1,32 @@
+//! Headers and paths.
+
+use super::{differs, get};
+use crate::model::Request;
+
+fn with_headers(headers: &[(&str, &str)]) -> Request {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Request { headers, ..get("www.example.com") }
+}
+
+#[test]
+fn an_empty_header_is_no_value() {
+    let yaml = "policies: [{name: p, rules: [{when: [{key: 'request.headers[x-team]', values: ['*']}]}]}]";
+    differs(yaml, &with_headers(&[("x-team", "")]), "deny[no_allow_matched]", "allow");
+}
+
+#[test]
+fn several_lines_of_a_header_are_one_value() {
+    let yaml = |value| {
+        format!("policies: [{{name: p, rules: [{{when: [{{key: 'request.headers[x-team]', values: ['{value}']}}]}}]}}]")
+    };
+    let twice = with_headers(&[("x-team", "red"), ("x-team", "blue")]);
+    differs(&yaml("red"), &twice, "deny[no_allow_matched]", "allow");
+    differs(&yaml("red,blue"), &twice, "allow[ns[*]-policy[p]-rule[0]]", "deny[none]");
+}
+
+#[test]
+fn a_byte_outside_the_alphabet_of_templates_does_not_evade_a_deny() {
+    let yaml = "policies: [{name: p, action: DENY, rules: [{to: [{operation: {paths: ['/secret/{**}']}}]}]}]";
+    let request = Request { path: "/secret/a[b]".to_owned(), ..get("www.example.com") };
+    differs(yaml, &request, "deny[ns[*]-policy[p]-rule[0]]", "allow");
+}
