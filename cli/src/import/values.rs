@@ -58,6 +58,10 @@ fn convert_one(kind: Kind, value: &str, beside: &[String], scope: &Scope<'_>) ->
         Kind::Principal => principal(value, scope),
         Kind::Namespace => namespace(value),
         Kind::ServiceAccount => account(value, scope),
+        // Istio puts every alias in the place of a domain that it knows.
+        Kind::TrustDomain if scope.domains.iter().any(|domain| domain == value) => {
+            Said::Same(scope.domains.to_vec())
+        }
         Kind::TrustDomain => checked(value, TrustDomainPattern::parse(value).is_ok()),
         Kind::Address => checked(value, CidrPattern::parse(value).is_ok()),
         Kind::Port => checked(value, value.parse::<u16>().is_ok_and(|port| port > 0)),
@@ -113,11 +117,21 @@ fn principal(value: &str, scope: &Scope<'_>) -> Said {
     if !value.contains('*') && SpiffeId::parse_without_scheme(value).is_err() {
         return Said::Never("it is no workload identity; other peers are refused here".to_owned());
     }
+    let with_aliases = scope.domains.len() > 1;
+    if with_aliases && value.starts_with('*') && value.split('/').count() == 5 {
+        let what = "Istio also takes the aliases of a domain that the pattern fits; here it is the domain as presented";
+        return Said::Changed(vec![value.to_owned()], what.to_owned());
+    }
     let domain = value.split_once('/').map(|(domain, _)| domain).filter(|domain| !domain.contains('*'));
     match domain {
         Some(domain) if !scope.domains.iter().any(|listed| listed == domain) => Said::Changed(
             vec![value.to_owned()],
             format!("peers of the trust domain {domain} are refused unless it is listed (--trust-domain)"),
+        ),
+        Some(_) if with_aliases && value.split('/').count() != 5 => Said::Changed(
+            vec![value.to_owned()],
+            "here it holds for every alias of the trust domain; in Istio only a whole identity does"
+                .to_owned(),
         ),
         _ => same(value),
     }
@@ -303,6 +317,18 @@ mod tests {
         assert!(is_same(&one(Kind::Namespace, "prod-*"), &["prod-*"]));
         assert!(is_same(&one(Kind::Namespace, "*"), &["*"]));
         assert!(is_changed(&one(Kind::Namespace, "*a"), &["*a"]));
+    }
+
+    #[test]
+    fn aliases() {
+        let domains = ["new.example".to_owned(), "old.example".to_owned()];
+        let scope = Scope { namespace: "own", domains: &domains };
+        let one = |kind, value: &str| convert(kind, &[value.to_owned()], &scope).remove(0);
+        assert!(is_same(&one(Kind::TrustDomain, "old.example"), &["new.example", "old.example"]));
+        assert!(is_same(&one(Kind::TrustDomain, "other.example"), &["other.example"]));
+        assert!(is_same(&one(Kind::Principal, "old.example/ns/a/sa/b"), &["old.example/ns/a/sa/b"]));
+        assert!(is_changed(&one(Kind::Principal, "old.example/ns/a/*"), &["old.example/ns/a/*"]));
+        assert!(is_changed(&one(Kind::Principal, "*.example/ns/a/sa/b"), &["*.example/ns/a/sa/b"]));
     }
 
     #[test]
