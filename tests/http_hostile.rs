@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         pipelined_requests_are_decided_each,
         http2_authorities,
         http2_header_bytes,
+        http2_paths,
     ];
     suite::run(|| Rig::start(&["a/x"]), tests)
 }
@@ -523,6 +524,36 @@ fn http2_header_bytes(rig: &mut Rig) -> Result<()> {
                 "0",
                 "http2",
             ),
+        ],
+    )
+}
+
+fn http2_paths(rig: &mut Rig) -> Result<()> {
+    let path = |path: &[u8]| -> Vec<(&'static [u8], Vec<u8>)> {
+        let pairs: [(&[u8], &[u8]); 4] = [
+            (b":method", b"GET"),
+            (b":scheme", b"http"),
+            (b":authority", b"other.example.com"),
+            (b":path", path),
+        ];
+        pairs.into_iter().map(|(name, value)| (name, value.to_vec())).collect()
+    };
+    let policy = json!({"defaultAction": "ALLOW", "policies": [{"name": "no", "action": "DENY", "rules": [
+        {"to": [{"operation": {"paths": ["/secret/{**}", "*/admin"]}}]},
+    ]}]});
+    play2(
+        rig,
+        policy,
+        &[
+            ("admitted", path(b"/other"), "200", ADMITTED),
+            ("dots", path(b"/other/../secret/a"), "403", BY_RULE),
+            ("percent", path(b"/secret/%ff"), "403", BY_RULE),
+            ("\\xff", path(b"/secret/\xff"), "403", BY_RULE),
+            ("\\xff before the suffix", path(b"/\xff/admin"), "403", BY_RULE),
+            ("a fragment", path(b"/secret/a#b"), "400", "path_normalization_failed"),
+            ("empty", path(b""), "0", "http2"),
+            ("no slash", path(b"secret/a"), "0", "http2"),
+            ("NUL", path(b"/secret/\0"), "0", "http2"),
         ],
     )
 }
