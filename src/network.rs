@@ -110,6 +110,8 @@ impl Shared {
         match reader.push(&bytes.unwrap_or_default()) {
             Progress::Done(Opening::Plain) if admitted => self.go_on_plain(),
             Progress::Done(opening) => self.decide(opening, true),
+            // An end without a word: decided on, so that it makes the gateway dial nobody who is refused.
+            Progress::More if end && !reader.has_begun() && admitted => self.go_on_plain(),
             Progress::More if end && !reader.has_begun() => self.decide(Opening::Plain, true),
             Progress::More if end => self.decide(Opening::Broken(BrokenHello::Malformed), true),
             Progress::More => {
