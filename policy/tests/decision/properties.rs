@@ -3,8 +3,11 @@
 
 use crate::generate::{self, Source};
 use crate::oracle;
-use crate::support::{Answer, engine, said_by};
+use crate::support::{Answer, Fake, engine, said_by};
 use crate::targets::scene;
+use egress_policy::config::Effect;
+use egress_policy::rules::Policy;
+use egress_policy::{Reason, Step, Trace, Truth};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use serde_json::{Value, json};
@@ -148,12 +151,74 @@ proptest! {
         }
     }
 
+    /// The steps that are told come in their order, and the last that hits is the one that the reason names.
+    #[test]
+    fn the_steps_told_lead_to_the_verdict(bytes in bytes()) {
+        let (config, requests) = scene(&bytes);
+        let engine = engine(&config);
+        for request in &requests {
+            let (fake, mut told) = (Fake::new(request), Told::default());
+            let decision = engine.decide_traced(&fake.facts(&engine), &mut told);
+            let verdict = decision.verdict.as_ref().or(decision.would.as_ref()).unwrap();
+            let order: Vec<_> = told.0.iter().map(|(step, _)| STEPS.iter().position(|known| known == step)).collect();
+            prop_assert!(order.is_sorted_by(|one, next| one < next), "{:?}", told);
+            let hit = told.0.iter().rev().find(|(_, hit)| *hit).map(|(step, _)| *step);
+            let expected: &[Step] = match (&verdict.reason, verdict.effect) {
+                (Reason::Rule(_), Effect::Allow) => &[Step::Allow],
+                (Reason::Rule(_), Effect::Deny) => &[Step::Deny],
+                (Reason::Unauthenticated | Reason::InvalidIdentity | Reason::UntrustedDomain, _) => &[Step::Peer],
+                (Reason::SniMismatch, _) => &[Step::SniMismatch],
+                (Reason::EncryptedHello, _) => &[Step::EncryptedHello],
+                (Reason::PrivateAddress, _) => &[Step::PrivateAddress],
+                (Reason::NoAllowMatched | Reason::Expired(_), _) => &[Step::Governed],
+                (Reason::DefaultAction, _) => &[Step::DefaultAction],
+                (Reason::RouteMismatch, _) => &[Step::RouteMismatch],
+                (Reason::PrivateUpstream, _) => &[Step::PrivateUpstream],
+                (Reason::AttributeUnavailable, _) => {
+                    &[Step::Peer, Step::Host, Step::Clock, Step::SniMismatch, Step::RouteMismatch, Step::PrivateUpstream]
+                }
+                _ => &[Step::Host],
+            };
+            prop_assert!(hit.is_some_and(|hit| expected.contains(&hit)), "{} {:?}", decision, told);
+        }
+    }
+
     /// The order of keys carries no meaning.
     #[test]
     fn keys_in_any_order_are_the_same_configuration(bytes in bytes()) {
         let (config, _) = scene(&bytes);
         let parse = |text: &str| egress_policy::Config::parse(text.as_bytes());
         prop_assert_eq!(parse(&config.to_string()), parse(&keys_reversed(&config)));
+    }
+}
+
+/// The steps of the contract's section 5, in its order.
+const STEPS: &[Step] = &[
+    Step::Peer,
+    Step::Host,
+    Step::Clock,
+    Step::SniMismatch,
+    Step::EncryptedHello,
+    Step::Deny,
+    Step::PrivateAddress,
+    Step::Allow,
+    Step::Governed,
+    Step::DefaultAction,
+    Step::RouteMismatch,
+    Step::PrivateUpstream,
+];
+
+/// Writes down the steps.
+#[derive(Debug, Default)]
+struct Told(Vec<(Step, bool)>);
+
+impl Trace for Told {
+    fn step(&mut self, step: Step, hit: bool) {
+        self.0.push((step, hit));
+    }
+
+    fn rule(&mut self, policy: &Policy, rule: usize, truth: Truth) {
+        assert!(rule < policy.rules.len(), "{truth:?} of a rule that is not there");
     }
 }
 
