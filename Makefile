@@ -109,3 +109,12 @@ manifests: ## Write deploy/ and examples/egress/rendered/ anew from their short 
 	for short in examples/egress/*.yaml; do \
 	  $$ctl render $$short --workload mytest/app=sleep-a:sleep-a > examples/egress/rendered/$$(basename $$short); \
 	done
+
+.PHONY: compose
+compose: build ## Write what envoy/docker-compose.yaml mounts (then: docker compose -f envoy/docker-compose.yaml up)
+	@$(LAB) compose
+
+test-mesh: build setup ## What needs root and Debian packages: the image through a real registry
+	@command -v docker-registry >/dev/null || { echo "installing docker-registry"; apt-get install --yes --quiet docker-registry >/dev/null; }
+	@cargo build --quiet --package egress-image
+	@cargo test --quiet --package egress-delivery-tests --test registry -- --ignored

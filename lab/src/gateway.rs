@@ -14,7 +14,7 @@ use crate::envoy::{Envoy, Options};
 use crate::filter::{Filter, Protocol, Slot};
 use crate::provision::EnvoyBinary;
 use crate::shape::{Listener, Shape};
-use crate::template;
+use crate::template::{self, Place};
 use crate::world::Ports;
 
 /// The gateway's own SPIFFE ID, which the sidecars insist on.
@@ -91,7 +91,14 @@ impl Gateway {
         for (listener, slots) in &listeners {
             deliver(listener, slots, 1)?;
         }
-        let config = template::gateway(shape, &listeners, world, dir.path())?;
+        let place = Place {
+            dir: dir.path(),
+            address: "127.0.0.1",
+            admin_port: 0,
+            access_log: &dir.path().join("access.jsonl"),
+            world: "127.0.0.1",
+        };
+        let config = template::gateway(shape, &listeners, world, &place)?;
         let envoy = Envoy::start(binary, "gateway", dir, &config, options)?;
         Ok(Self { envoy, listeners, addresses: BTreeMap::new(), version: 1 })
     }
@@ -218,7 +225,7 @@ impl Gateway {
     }
 }
 
-fn deliver(listener: &Listener, slots: &[Slot], version: u64) -> Result<()> {
+pub(crate) fn deliver(listener: &Listener, slots: &[Slot], version: u64) -> Result<()> {
     let typed = listener.filter.typed(listener.kind.protocol(), &listener.name);
     slots.iter().zip(&typed).try_for_each(|(slot, typed)| slot.write(&version_text(version), typed))
 }

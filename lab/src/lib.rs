@@ -18,6 +18,7 @@
 pub mod access_log;
 pub mod certs;
 pub mod client;
+pub mod compose;
 pub mod envoy;
 pub mod filter;
 pub mod gateway;

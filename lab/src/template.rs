@@ -29,6 +29,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("part-tcp.yaml", include_str!("../../envoy/part-tcp.yaml")),
     ("part-tls-inspector.yaml", include_str!("../../envoy/part-tls-inspector.yaml")),
     ("sidecar.yaml", include_str!("../../envoy/sidecar.yaml")),
+    ("world.yaml", include_str!("../../envoy/world.yaml")),
 ];
 
 fn render(name: &str, context: impl Serialize) -> Result<String> {
@@ -44,12 +45,26 @@ fn render(name: &str, context: impl Serialize) -> Result<String> {
     environment.get_template(name)?.render(Serde(context)).with_context(|| format!("filling in {name}"))
 }
 
+/// Where a gateway runs: what differs between loopback and a container.
+pub(crate) struct Place<'p> {
+    /// Its folder, as Envoy sees it.
+    pub(crate) dir: &'p Path,
+    /// The address that it listens on, for traffic and for its admin page.
+    pub(crate) address: &'p str,
+    /// The admin page's port, or 0.
+    pub(crate) admin_port: u16,
+    /// Its access log.
+    pub(crate) access_log: &'p Path,
+    /// The external world's address or name.
+    pub(crate) world: &'p str,
+}
+
 /// The gateway's configuration.
 pub(crate) fn gateway(
     shape: &Shape,
     listeners: &[(Listener, Vec<Slot>)],
     world: Ports,
-    dir: &Path,
+    place: &Place<'_>,
 ) -> Result<String> {
     let listeners: Vec<Value> =
         listeners.iter().map(|(listener, slots)| listener_context(listener, slots)).collect();
@@ -70,16 +85,18 @@ pub(crate) fn gateway(
     ]
     .iter()
     .chain(&shape.clusters)
-    .map(|cluster| cluster_context(cluster, world))
+    .map(|cluster| cluster_context(cluster, world, place.world))
     .collect();
     render(
         "gateway.yaml",
         json!({
-            "dir": dir,
-            "address": "127.0.0.1",
-            "admin_address": "127.0.0.1",
-            "admin_port": 0,
+            "dir": place.dir,
+            "access_log": place.access_log,
+            "address": place.address,
+            "admin_address": place.address,
+            "admin_port": place.admin_port,
             "listeners": listeners,
+            "quiet": shape.quiet,
             "http_routes": http_routes,
             "tcp_routes": shape.tcp_routes,
             "default_tcp_cluster": shape.default_tcp_cluster.as_deref().unwrap_or("world-tls"),
@@ -103,7 +120,7 @@ fn listener_context(listener: &Listener, slots: &[Slot]) -> Value {
     })
 }
 
-fn cluster_context(cluster: &Cluster, world: Ports) -> Value {
+fn cluster_context(cluster: &Cluster, world: Ports, place: &str) -> Value {
     let (port, detour, protocol) = match cluster.to {
         Site::Http => (world.http, Some(world.http_detour), "http"),
         Site::Http2 => (world.http, Some(world.http_detour), "http2"),
@@ -112,7 +129,7 @@ fn cluster_context(cluster: &Cluster, world: Ports) -> Value {
         Site::Banner => (world.banner, None, "tcp"),
         Site::Port(port) => (port, None, "tcp"),
     };
-    let address = cluster.address.as_deref().unwrap_or("127.0.0.1");
+    let address = cluster.address.as_deref().unwrap_or(place);
     let is_ip = address.parse::<std::net::IpAddr>().is_ok();
     let detour = detour.filter(|_| is_ip && address != "127.0.0.1");
     json!({
@@ -129,4 +146,9 @@ fn cluster_context(cluster: &Cluster, world: Ports) -> Value {
 /// The sidecars' configuration.
 pub(crate) fn sidecar(context: &Value) -> Result<String> {
     render("sidecar.yaml", context)
+}
+
+/// The external world of the containers, which is an Envoy too.
+pub(crate) fn world(context: &Value) -> Result<String> {
+    render("world.yaml", context)
 }

@@ -1,5 +1,6 @@
 //! One file per subcommand.
 
+mod compose;
 mod demo;
 mod down;
 mod setup;
@@ -29,6 +30,8 @@ enum Command {
     Up(up::Arguments),
     /// End the mesh that `up` left running
     Down,
+    /// Write what `envoy/docker-compose.yaml` mounts: the same configurations, for containers
+    Compose(compose::Arguments),
 }
 
 // === impl Cli ===
@@ -40,6 +43,7 @@ impl Cli {
             Command::Demo(arguments) => demo::run(&arguments),
             Command::Up(arguments) => up::run(&arguments),
             Command::Down => down::run(),
+            Command::Compose(arguments) => compose::run(&arguments),
         }
     }
 }

@@ -1,0 +1,1 @@
+//! Tests of what is shipped: see the files beside this one.
