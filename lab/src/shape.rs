@@ -191,6 +191,8 @@ pub struct Shape {
     pub clusters: Vec<Cluster>,
     /// The cluster of any other server name, instead of `world-tls`.
     pub default_tcp_cluster: Option<String>,
+    /// Without access logs, for those who measure something else.
+    pub quiet: bool,
 }
 
 // === impl Shape ===

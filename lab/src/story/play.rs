@@ -144,6 +144,7 @@ impl Player {
             tcp_routes: wish.tcp_routes.clone(),
             clusters: wish.clusters.clone(),
             default_tcp_cluster: wish.default_tcp_cluster.clone(),
+            quiet: false,
         };
         for host in &wish.originate {
             shape.originate(host);

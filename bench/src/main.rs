@@ -1,0 +1,118 @@
+//! `egress-bench`: measures, prints, and writes down.
+
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand, ValueEnum};
+use egress_bench::core::{Asker, engine};
+use egress_bench::measure::core::COUNTED_DECISIONS;
+use egress_bench::measure::{Effort, Rig, bundles, connections, core, latency, load, requests, rivals};
+use egress_bench::report::{Machine, Results};
+use egress_bench::shapes::Shape;
+use egress_policy::Engine;
+
+/// What a decision of egress-authz costs.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure, print a table, write docs/benchmarks/.
+    Run {
+        /// A look of two minutes: fewer rounds and sizes; written to target/benchmarks/.
+        #[arg(long)]
+        quick: bool,
+        /// Only these parts; nothing is written then.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<Part>,
+    },
+    /// Decide a few times, for callgrind.
+    #[command(hide = true)]
+    Decide {
+        /// The shape.
+        shape: String,
+        /// How many policies.
+        policies: usize,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Core,
+    Rivals,
+    Requests,
+    Connections,
+    Latency,
+    Load,
+    Bundles,
+}
+
+fn main() -> Result<ExitCode> {
+    match Arguments::parse().command {
+        Command::Run { quick, only } => run(quick, &only),
+        Command::Decide { shape, policies } => {
+            let shape = Shape::named(&shape).context("no such shape")?;
+            let engine = engine(&shape.config(policies))?;
+            let asker = Asker::new(&shape.probe(policies));
+            Ok(ExitCode::from(u8::from(counted_decisions(&asker, &engine) != COUNTED_DECISIONS)))
+        }
+    }
+}
+
+/// What callgrind counts. How many were admitted.
+#[inline(never)]
+fn counted_decisions(asker: &Asker, engine: &Engine) -> u32 {
+    (0..COUNTED_DECISIONS).map(|_| u32::from(black_box(asker).is_admitted(black_box(engine)))).sum()
+}
+
+fn run(quick: bool, only: &[Part]) -> Result<ExitCode> {
+    let rig = Rig::new(if quick { Effort::QUICK } else { Effort::FULL })?;
+    let start = Instant::now();
+    let wanted = |part| {
+        let wanted = only.is_empty() || only.contains(&part);
+        if wanted {
+            eprintln!("{:>5} s  {part:?}", start.elapsed().as_secs());
+        }
+        wanted
+    };
+    let mut results = Results { machine: Some(Machine::here(quick)?), ..Results::default() };
+    if wanted(Part::Rivals) {
+        results.rivals = Some(rivals::measure(&rig)?);
+    }
+    if wanted(Part::Requests) {
+        for shape in Shape::ALL.into_iter().filter(|shape| *shape != Shape::Paths) {
+            results.requests.push(requests::measure(&rig, shape)?);
+        }
+    }
+    if wanted(Part::Connections) {
+        results.connections = connections::measure(&rig)?;
+    }
+    if wanted(Part::Latency) {
+        results.latency = latency::measure(&rig)?;
+    }
+    if wanted(Part::Load) {
+        results.load = load::measure(&rig)?;
+    }
+    if wanted(Part::Bundles) {
+        results.bundles = bundles::measure(&rig)?;
+    }
+    if wanted(Part::Core) {
+        if !core::has_valgrind() {
+            eprintln!("no valgrind here: instructions are not counted");
+        }
+        (results.core, results.native_load) = core::measure(quick)?;
+    }
+    results.judge();
+    println!("{}", results.tables());
+    eprintln!("{:>5} s  done", start.elapsed().as_secs());
+    if only.is_empty() {
+        results.write()?;
+    }
+    // A look is too short to fail anybody.
+    Ok(ExitCode::from(u8::from(!quick && !results.hold())))
+}

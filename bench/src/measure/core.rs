@@ -1,0 +1,128 @@
+//! What does the core take by itself? Times are criterion's, instructions are callgrind's.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::shapes::Shape;
+use crate::stats::Estimate;
+
+/// The numbers of policies that criterion measures.
+pub const SIZES: [usize; 5] = [10, 100, 1_000, 10_000, 100_000];
+/// The name of criterion's group of decisions.
+pub const DECIDE: &str = "decide";
+/// The name of criterion's group of loads.
+pub const LOAD: &str = "load";
+/// The function whose instructions are counted.
+const COUNTED: &str = "*counted_decisions*";
+/// How many decisions are counted in one run.
+pub const COUNTED_DECISIONS: u32 = 10;
+
+/// The core with one configuration.
+#[derive(Debug, Clone, Serialize)]
+pub struct Core {
+    /// The shape.
+    pub shape: &'static str,
+    /// So many policies.
+    pub policies: usize,
+    /// One decision, µs.
+    pub decide: Option<Estimate>,
+    /// Instructions of one decision.
+    pub instructions: Option<u64>,
+}
+
+/// Loading natively.
+#[derive(Debug, Clone, Serialize)]
+pub struct NativeLoad {
+    /// So many policies.
+    pub policies: usize,
+    /// From JSON text to engine, ms.
+    pub load: Estimate,
+}
+
+/// What criterion left, and what callgrind counts where valgrind is installed.
+///
+/// # Errors
+/// When a program of the two fails.
+pub fn measure(quick: bool) -> Result<(Vec<Core>, Vec<NativeLoad>)> {
+    let results = criterion_dir()?;
+    let counted: &[usize] = match (quick, has_valgrind()) {
+        (_, false) => &[],
+        (true, true) => &[10, 1_000],
+        (false, true) => &[10, 10_000],
+    };
+    let mut cores = Vec::new();
+    for shape in Shape::ALL {
+        for policies in SIZES {
+            let decide = criterion(&results, DECIDE, shape.name(), policies)?.map(|nanos| nanos.scaled(1e-3));
+            let instructions =
+                if counted.contains(&policies) { Some(instructions(shape, policies)?) } else { None };
+            if decide.is_some() || instructions.is_some() {
+                cores.push(Core { shape: shape.name(), policies, decide, instructions });
+            }
+        }
+    }
+    let mut loads = Vec::new();
+    for policies in SIZES {
+        if let Some(nanos) = criterion(&results, LOAD, Shape::Namespaces.name(), policies)? {
+            loads.push(NativeLoad { policies, load: nanos.scaled(1e-6) });
+        }
+    }
+    Ok((cores, loads))
+}
+
+/// Whether instructions can be counted here.
+#[must_use]
+pub fn has_valgrind() -> bool {
+    let mut command = Command::new("valgrind");
+    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Where criterion writes: beside the folder that this program is in.
+fn criterion_dir() -> Result<PathBuf> {
+    let exe = env::current_exe()?;
+    let target = exe.parent().and_then(Path::parent).context("a program without a folder")?;
+    Ok(target.join("criterion"))
+}
+
+/// Criterion's median and its interval, in ns; none where it has not run.
+fn criterion(results: &Path, group: &str, name: &str, policies: usize) -> Result<Option<Estimate>> {
+    let path = results.join(group).join(name).join(policies.to_string()).join("new/estimates.json");
+    let Ok(text) = fs::read(&path) else {
+        return Ok(None);
+    };
+    let json: Value = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+    let number = |pointer: &str| json.pointer(pointer).and_then(Value::as_f64).context("criterion's format");
+    Ok(Some(Estimate {
+        median: number("/median/point_estimate")?,
+        low: number("/median/confidence_interval/lower_bound")?,
+        high: number("/median/confidence_interval/upper_bound")?,
+    }))
+}
+
+/// Instructions of one decision, counted by running this program in callgrind.
+fn instructions(shape: Shape, policies: usize) -> Result<u64> {
+    let dir = tempfile::tempdir()?;
+    let out = dir.path().join("callgrind.out");
+    let status = Command::new("valgrind")
+        .args(["--tool=callgrind", "--quiet", "--collect-atstart=no"])
+        .arg(format!("--toggle-collect={COUNTED}"))
+        .arg(format!("--callgrind-out-file={}", out.display()))
+        .arg(env::current_exe()?)
+        .args(["decide", shape.name(), &policies.to_string()])
+        .stdout(Stdio::null())
+        .status()?;
+    if !status.success() {
+        bail!("callgrind ended with {status}");
+    }
+    let text = fs::read_to_string(&out)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("summary: ")).context("callgrind's format")?;
+    let total: u64 = line.trim().parse()?;
+    Ok(total / u64::from(COUNTED_DECISIONS))
+}

@@ -1,0 +1,64 @@
+//! What does our filter cost beside what else could stand there: other wasm, and native RBAC with the same policies?
+
+use anyhow::{Context as _, Result};
+use egress_lab::shape::Kind;
+use serde::Serialize;
+
+use super::Rig;
+use crate::gateway::{Field, Lane, What};
+use crate::shapes::Shape;
+use crate::stats::{Estimate, added, estimate, ratio_of_added};
+
+/// The comparison.
+#[derive(Debug, Clone, Serialize)]
+pub struct Rivals {
+    /// CPU of the gateway without any filter, µs a request.
+    pub without: Estimate,
+    /// What each filter adds to that, by its name.
+    pub added: Vec<(String, Estimate)>,
+    /// What ours adds as a multiple of what the wasm with three host calls adds, by number of policies.
+    pub to_three_calls: Vec<(usize, Estimate)>,
+    /// The same of native RBAC.
+    pub to_native: Vec<(usize, Estimate)>,
+}
+
+/// The shape that is compared: each namespace may reach its own site.
+pub const SHAPE: Shape = Shape::Namespaces;
+const SIZES: [usize; 4] = [10, 150, 1_000, 10_000];
+
+/// Compares.
+///
+/// # Errors
+/// When Envoy or a request fails.
+pub fn measure(rig: &Rig) -> Result<Rivals> {
+    let lane = |name: &str, what| Lane::new(name, what, SHAPE.probe(10));
+    let mut lanes = vec![
+        lane("no filter", What::Nothing),
+        lane("wasm, no host call", What::Baseline(0)),
+        lane("wasm, three host calls", What::Baseline(3)),
+    ];
+    for policies in SIZES {
+        lanes.push(Lane::ours(SHAPE, policies));
+    }
+    for policies in SIZES {
+        let what = What::Native(SHAPE.config(policies));
+        lanes.push(Lane::new(format!("native RBAC, {policies}"), what, SHAPE.probe(policies)));
+    }
+    let field = Field::start(Kind::Mtls80, lanes, rig.http_site, &rig.options())?;
+    let costs = rig.cpu_per_request(&field)?;
+    let lane = |at: usize| costs.get(at).map(Vec::as_slice).context("a lane is missing");
+    let without = lane(0)?;
+    let names = field.lanes().iter().zip(&costs).skip(1);
+    let mut rivals = Rivals {
+        without: estimate(without),
+        added: names.map(|(lane, with)| (lane.name.clone(), added(with, without))).collect(),
+        to_three_calls: Vec::new(),
+        to_native: Vec::new(),
+    };
+    for (at, policies) in SIZES.into_iter().enumerate() {
+        let (ours, native) = (lane(3 + at)?, lane(3 + SIZES.len() + at)?);
+        rivals.to_three_calls.push((policies, ratio_of_added(ours, lane(2)?, without)));
+        rivals.to_native.push((policies, ratio_of_added(ours, native, without)));
+    }
+    Ok(rivals)
+}
