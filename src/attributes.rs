@@ -71,6 +71,9 @@ impl Attributes for EnvoyAttributes {
     }
 
     fn claim(&self, path: &[Box<str>]) -> Read<Claim> {
+        if leads_into_a_list(path)? {
+            return Ok(None);
+        }
         let key = claim_key(path.iter().map(|name| &**name));
         match host::property(&key) {
             Ok(Some(bytes)) => read_claim(&key, bytes).map(Some),
@@ -108,6 +111,25 @@ fn claim_key<'n>(path: impl Iterator<Item = &'n str>) -> Vec<u8> {
     key
 }
 
+/// Whether a number in the path is an index: Envoy's attributes know such a thing, Istio's claims do not, and to
+/// them nothing is there. Another spelling of the number is the same index, and another key.
+fn leads_into_a_list(path: &[Box<str>]) -> Result<bool, Unreadable> {
+    for (at, name) in path.iter().enumerate().skip(1) {
+        let Ok(index) = name.trim().parse::<u32>() else {
+            continue;
+        };
+        let above = claim_key(path.iter().take(at).map(|name| &**name));
+        let element = |index: u32| host::property(&[&*above, format!("\0+0{index}").as_bytes()].concat());
+        match element(index) {
+            Ok(None) => {}
+            Ok(Some(_)) => return Ok(true),
+            // A null is there, unless the host answers nothing at all.
+            Err(Unreadable) => return element(u32::MAX >> 1).map(|_| true),
+        }
+    }
+    Ok(false)
+}
+
 /// What the host's bytes are. It does not say the type, so a list is what parses as one, and a string is
 /// text without control characters: numbers and booleans come as raw bytes, which are not.
 fn read_claim(key: &[u8], bytes: Vec<u8>) -> Result<Claim, Unreadable> {
@@ -117,12 +139,11 @@ fn read_claim(key: &[u8], bytes: Vec<u8>) -> Result<Claim, Unreadable> {
     if pairs.iter().any(|(_, value)| !value.is_empty()) {
         return Ok(Claim::Other);
     }
+    let any = !pairs.is_empty();
     // Elements that are no strings come as the raw bytes that they would be on their own.
     let items: Vec<_> = pairs.into_iter().map(|(item, _)| item).filter(|item| is_text(item)).collect();
-    // An object whose values are all empty looks like a list, but has something under its keys.
-    if let Some(first) = items.first()
-        && host::property(&[key, b"\0", first].concat())?.is_some()
-    {
+    // An object whose values are all empty looks like a list, but has no first element.
+    if any && host::property(&[key, b"\0+00"].concat())?.is_none() {
         return Ok(Claim::Other);
     }
     Ok(Claim::List(items))

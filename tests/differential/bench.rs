@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::net::SocketAddr;
 use std::sync::{Arc, MutexGuard};
 use std::sync::{Mutex, PoisonError, Weak};
 use std::thread::sleep;
@@ -11,10 +12,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use egress_lab::certs::{Identity, Principal};
 use egress_lab::client::Tls;
+use egress_lab::envoy::{Envoy, Options};
 use egress_lab::filter::{Filter, Wasm};
 use egress_lab::gateway::Update;
 use egress_lab::mesh::Mesh;
 use egress_lab::paths::filter_wasm;
+use egress_lab::provision::EnvoyBinary;
 use egress_lab::shape::{ConnectMode, Kind, Listener, Shape};
 use egress_lab::token::Issuer;
 use serde_json::{Value, json};
@@ -150,6 +153,18 @@ impl Bench {
         bench.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A second gateway that trusts so many proxies before it, on this one's files; it ends with what is given back.
+    pub(crate) fn behind_proxies(&self, hops: u32) -> Result<(Envoy, BTreeMap<String, SocketAddr>)> {
+        let config = std::fs::read_to_string(self.mesh.gateway().envoy().dir().join("gateway.yaml"))?;
+        let trusting = format!("use_remote_address: true\n          xff_num_trusted_hops: {hops}");
+        let config = config.replace("use_remote_address: true", &trusting);
+        let dir = tempfile::tempdir()?;
+        let mut envoy = Envoy::start(&EnvoyBinary::find()?, "proxied", dir, &config, &Options::default())?;
+        let names = [Side::Ours, Side::Native].map(|side| side.listener(PORTS[0]));
+        let addresses = envoy.await_listeners(&names)?;
+        Ok((envoy, addresses))
+    }
+
     /// Puts a policy set of the common part into force on both sides.
     pub(crate) fn load(&mut self, set: &PolicySet) -> Result<()> {
         let settings = neutral_settings(set);
@@ -222,7 +237,8 @@ impl Bench {
             Protocol::Tcp => self.knock(side, requests)?,
         };
         if !closely {
-            let answer = |allowed| Answer { allowed, reason: String::new(), second: allowed, shadow: Value::Null };
+            let answer =
+                |allowed| Answer { allowed, reason: String::new(), second: allowed, shadow: Value::Null };
             return Ok(allowed.into_iter().map(answer).collect());
         }
         let entries = self.entries(&marks)?;
@@ -246,7 +262,10 @@ impl Bench {
                 None => self.connect(request, &key.0)?,
             };
             let status = wire.ask(&written).with_context(|| format!("{side:?} was asked {request:#?}"))?;
-            self.wires.insert(key, wire);
+            if request.method != "CONNECT" {
+                // Behind a CONNECT there is a tunnel.
+                self.wires.insert(key, wire);
+            }
             allowed.push(match status {
                 200 => true,
                 403 => false,
@@ -277,6 +296,11 @@ impl Bench {
     }
 
     pub(crate) fn connect(&mut self, request: &Request, listener: &str) -> Result<Wire> {
+        let to = self.mesh.gateway().address(listener)?;
+        self.connect_to(request, to)
+    }
+
+    fn connect_to(&mut self, request: &Request, to: SocketAddr) -> Result<Wire> {
         let authority = self.mesh.authority().clone();
         let identity = match self.identities.get(&request.peer) {
             Some(identity) => identity.clone(),
@@ -294,7 +318,12 @@ impl Bench {
         if self.protocol == Protocol::Http {
             tls = tls.with_alpn(&["http/1.1"]);
         }
-        Wire::connect(request.source, self.mesh.gateway().address(listener)?, &tls)
+        Wire::connect(request.source, to, &tls)
+    }
+
+    /// The status of one request to any listener of this mesh.
+    pub(crate) fn status(&mut self, request: &Request, to: SocketAddr) -> Result<u16> {
+        self.connect_to(request, to)?.ask(&write(request, "n=0.", None))
     }
 
     fn token(&mut self, claims: &Value) -> Result<String> {
@@ -356,7 +385,8 @@ pub(crate) fn neutral_settings(set: &PolicySet) -> Value {
 fn write(request: &Request, mark: &str, token: Option<&str>) -> Written {
     let separator = if request.path.contains('?') { '&' } else { '?' };
     let (method, path, host) = (&request.method, &request.path, &request.host);
-    let mut text = format!("{method} {path}{separator}{mark} HTTP/1.1\r\nhost: {host}\r\n");
+    let target = if method == "CONNECT" { host.clone() } else { format!("{path}{separator}{mark}") };
+    let mut text = format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\n");
     for (name, value) in &request.headers {
         text += &format!("{name}: {value}\r\n");
     }
@@ -367,7 +397,7 @@ fn write(request: &Request, mark: &str, token: Option<&str>) -> Written {
         text += "content-length: 0\r\n";
     }
     text += "\r\n";
-    Written { bytes: text.into_bytes(), is_head: method == "HEAD" }
+    Written { bytes: text.into_bytes(), bodiless: matches!(&**method, "HEAD" | "CONNECT") }
 }
 
 /// What a line of the log says beyond the verdict.

@@ -6,7 +6,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
@@ -14,6 +13,7 @@
 )]
 
 mod bench;
+mod claims;
 mod compare;
 mod differences;
 mod generate;

@@ -240,10 +240,6 @@ impl PolicySet {
         self.policies.iter().flat_map(|policy| &policy.rules).flat_map(Rule::conditions)
     }
 
-    pub(crate) fn mentions(&self, wanted: &Attribute) -> bool {
-        self.conditions().any(|(_, condition)| condition.attribute == *wanted)
-    }
-
     /// From the `policies` of a document in our own language (the part of it that both share).
     pub(crate) fn parse(protocol: Protocol, document: &Value) -> Self {
         let policies = document["policies"].as_array().into_iter().flatten().map(parse_policy).collect();

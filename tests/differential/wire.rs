@@ -21,7 +21,7 @@ pub(crate) struct Wire {
 /// One request as it is written, and whether its answer can have a body.
 pub(crate) struct Written {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) is_head: bool,
+    pub(crate) bodiless: bool,
 }
 
 // === impl Wire ===
@@ -46,10 +46,10 @@ impl Wire {
     pub(crate) fn ask(&mut self, request: &Written) -> Result<u16> {
         self.stream.write_all(&request.bytes)?;
         self.stream.flush()?;
-        self.answer(request.is_head)
+        self.answer(request.bodiless)
     }
 
-    fn answer(&mut self, is_head: bool) -> Result<u16> {
+    fn answer(&mut self, bodiless: bool) -> Result<u16> {
         let (status, length) = loop {
             let mut headers = [httparse::EMPTY_HEADER; 64];
             let mut response = httparse::Response::new(&mut headers);
@@ -57,7 +57,7 @@ impl Wire {
                 let status = response.code.context("an answer without a status")?;
                 let body =
                     match response.headers.iter().find(|h| h.name.eq_ignore_ascii_case("content-length")) {
-                        _ if is_head || status == 204 => 0,
+                        _ if bodiless || status == 204 => 0,
                         Some(header) => std::str::from_utf8(header.value)?.parse::<usize>()?,
                         None => bail!(
                             "an answer of unknown length: {:?}",

@@ -3,7 +3,8 @@
 use super::{differs, get, refused};
 
 const ALLOW: &str = "policies: [{name: p, rules: [{to: [{operation: {hosts: [www.example.com]}}]}]}]";
-const DENY: &str = "policies: [{name: p, action: DENY, rules: [{to: [{operation: {hosts: [www.example.com]}}]}]}]";
+const DENY: &str =
+    "policies: [{name: p, action: DENY, rules: [{to: [{operation: {hosts: [www.example.com]}}]}]}]";
 
 #[test]
 fn a_host_is_meant_on_every_port() {

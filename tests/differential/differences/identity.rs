@@ -73,7 +73,8 @@ fn a_certificate_without_a_workload_identity_is_refused() {
 #[test]
 fn a_peer_without_a_certificate_is_refused() {
     let document = document(&format!("defaultAction: ALLOW\n{}", allow("notNamespaces: [bad]")));
-    let native = istio::filters(&PolicySet::parse(Protocol::Http, &document), &std::collections::BTreeMap::new());
+    let native =
+        istio::filters(&PolicySet::parse(Protocol::Http, &document), &std::collections::BTreeMap::new());
     let wasm = Wasm::new(filter_wasm().unwrap(), &document);
     let shape = Shape::new(vec![
         Listener::named("ours", Kind::Ambient80, Filter::Wasm(wasm)),

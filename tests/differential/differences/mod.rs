@@ -10,6 +10,7 @@ mod identity;
 mod listed;
 mod scope;
 mod server_names;
+mod sources;
 mod tcp;
 mod values;
 

@@ -4,7 +4,8 @@ use super::{by, differs, get};
 
 #[test]
 fn a_policy_of_a_namespace_governs_that_namespace_only() {
-    let yaml = "policies: [{name: p, namespace: demo, rules: [{to: [{operation: {hosts: [www.example.com]}}]}]}]";
+    let yaml =
+        "policies: [{name: p, namespace: demo, rules: [{to: [{operation: {hosts: [www.example.com]}}]}]}]";
     let elsewhere = by("spiffe://cluster.local/ns/other/sa/sleep", get("www.example.org"));
     differs(yaml, &elsewhere, "allow[default_action]", "deny[none]");
     let reached = by("spiffe://cluster.local/ns/other/sa/sleep", get("www.example.com"));

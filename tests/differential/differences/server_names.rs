@@ -6,7 +6,9 @@ use crate::model::Request;
 #[test]
 fn case_and_final_dot_of_a_server_name_do_not_matter() {
     for name in ["WWW.Example.com", "www.example.com."] {
-        let allow = format!("policies: [{{name: p, rules: [{{when: [{{key: connection.sni, values: [{name}]}}]}}]}}]");
+        let allow = format!(
+            "policies: [{{name: p, rules: [{{when: [{{key: connection.sni, values: [{name}]}}]}}]}}]"
+        );
         differs(&allow, &get("www.example.com"), "allow[ns[*]-policy[p]-rule[0]]", "deny[none]");
     }
 }

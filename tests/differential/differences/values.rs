@@ -1,7 +1,8 @@
 //! Headers and paths.
 
-use super::{differs, get};
-use crate::model::Request;
+use super::{differs, get, load};
+use crate::bench::Bench;
+use crate::model::{Protocol, Request};
 
 fn with_headers(headers: &[(&str, &str)]) -> Request {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -17,7 +18,9 @@ fn an_empty_header_is_no_value() {
 #[test]
 fn several_lines_of_a_header_are_one_value() {
     let yaml = |value| {
-        format!("policies: [{{name: p, rules: [{{when: [{{key: 'request.headers[x-team]', values: ['{value}']}}]}}]}}]")
+        format!(
+            "policies: [{{name: p, rules: [{{when: [{{key: 'request.headers[x-team]', values: ['{value}']}}]}}]}}]"
+        )
     };
     let twice = with_headers(&[("x-team", "red"), ("x-team", "blue")]);
     differs(&yaml("red"), &twice, "deny[no_allow_matched]", "allow");
@@ -29,4 +32,15 @@ fn a_byte_outside_the_alphabet_of_templates_does_not_evade_a_deny() {
     let yaml = "policies: [{name: p, action: DENY, rules: [{to: [{operation: {paths: ['/secret/{**}']}}]}]}]";
     let request = Request { path: "/secret/a[b]".to_owned(), ..get("www.example.com") };
     differs(yaml, &request, "deny[ns[*]-policy[p]-rule[0]]", "allow");
+}
+
+#[test]
+fn the_path_of_a_connect_is_unknown() {
+    let bench = Bench::shared(Protocol::Http);
+    let mut bench = Bench::turn(&bench);
+    let yaml = "policies: [{name: p, action: DENY, rules: [{to: [{operation: {paths: ['/secret']}}]}]}]";
+    load(&mut bench, Protocol::Http, yaml);
+    let connect = Request { method: "CONNECT".to_owned(), ..get("www.example.com:443") };
+    let answers = bench.ask(&[connect], false).unwrap().remove(0);
+    assert_eq!((answers.ours.allowed, answers.native.allowed), (false, true));
 }

@@ -94,7 +94,7 @@ const DESTINATION_BLOCKS: [&str; 5] = ["127.0.0.1", "127.0.0.0/8", "10.0.0.0/8",
 const HEADERS: [&str; 2] = ["x-team", "x-env"];
 const HEADER_VALUES: [&str; 5] = ["red", "blue", "redder", "Red", "red,blue"];
 const HEADER_PATTERNS: [&str; 7] = ["red", "blue", "red*", "*d", "*", "*,blue", "red,blue"];
-const CLAIMS: [&[&str]; 9] = [
+const CLAIMS: [&[&str]; 11] = [
     &["groups"],
     &["role"],
     &["org", "unit"],
@@ -104,8 +104,11 @@ const CLAIMS: [&[&str]; 9] = [
     &["mixed"],
     &["org"],
     &["groups", "unit"],
+    // No index, to Istio.
+    &["groups", "0"],
+    &["org", "0"],
 ];
-const CLAIM_PATTERNS: [&str; 9] = ["admin", "dev", "*", "dev*", "*n", "3", "x", "y", "ops"];
+const CLAIM_PATTERNS: [&str; 10] = ["admin", "dev", "*", "dev*", "*n", "3", "0", "x", "y", "ops"];
 
 /// Any value or pattern for an attribute, as a policy may have it.
 pub(super) fn pattern(attribute: &Attribute, domains: &[String], rng: &mut Rng) -> String {
@@ -198,10 +201,10 @@ fn tokens() -> [Value; 8] {
         json!({"sub": "team/bob", "aud": ["batch"], "groups": "admin", "org": {"teams": "ops"}, "mixed": ["x", 3, true, null]}),
         json!({"sub": "", "groups": [], "role": "", "mixed": [{"x": "y"}, "dev"], "org": "x"}),
         json!({"aud": "web", "role": "developer", "mixed": [["x"], "admin"], "level": true, "org": ["x", "ops"]}),
-        json!({"sub": "eve", "azp": "portal", "role": "ops", "org": {"unit": "dev", "teams": []}, "mixed": {"x": "y"}}),
-        json!({"sub": "mallory", "aud": [null, "api"], "azp": null, "groups": [3, true, "", "dev"], "role": null,
+        json!({"sub": "eve", "azp": "portal", "role": "ops", "org": {"unit": "dev", "teams": [], "0": "x"}, "mixed": {"x": "y"}}),
+        json!({"sub": "mallory", "aud": ["api"], "azp": null, "groups": [3, true, "", "dev"], "role": null,
                "org": {"unit": null, "teams": [null]}, "mixed": [null, ["dev"], "ops", {"x": null}]}),
-        json!({"sub": ["alice"], "aud": 3, "azp": ["cli", 1], "groups": [3, false], "role": ["dev"],
+        json!({"sub": "carol", "azp": ["cli", 1], "groups": ["0", "dev", 3, false], "role": ["dev"],
                "org": [{"unit": "x"}], "mixed": {"dev": "", "admin": ""}}),
     ]
 }
