@@ -168,6 +168,8 @@ mod exports {
 
     #[unsafe(no_mangle)]
     extern "C" fn proxy_on_request_headers(id: u32, _headers: usize, _end: u32) -> u32 {
+        #[cfg(feature = "trap-on-demand")]
+        crate::trap::on_request();
         or_hold(request(id).map(|request| request.on_headers()))
     }
 
@@ -188,6 +190,8 @@ mod exports {
 
     #[unsafe(no_mangle)]
     extern "C" fn proxy_on_downstream_data(id: u32, size: usize, end: u32) -> u32 {
+        #[cfg(feature = "trap-on-demand")]
+        crate::trap::on_client_bytes();
         or_hold(connection(id).map(|connection| connection.on_client_bytes(size, end != 0)))
     }
 

@@ -14,3 +14,5 @@ mod network;
 mod plugin;
 mod reply;
 mod root;
+#[cfg(feature = "trap-on-demand")]
+mod trap;

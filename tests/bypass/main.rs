@@ -1,0 +1,345 @@
+//! The bypass corpus: spellings of a refused host, sent as raw bytes to a DENY and to an ALLOW list, ours and native.
+
+mod corpus;
+mod name;
+mod table;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use egress_lab::certs::Identity;
+use egress_lab::client::Stream;
+use egress_lab::envoy::Options;
+use egress_lab::filter::{Filter, Wasm};
+use egress_lab::mesh::Mesh;
+use egress_lab::paths;
+use egress_lab::provision::{DEFAULT_VERSION, EnvoyBinary};
+use egress_lab::shape::{Kind, Listener, Shape};
+use egress_tests::h2::{Frame, H2};
+use egress_tests::raw::{self, RawAnswer};
+use egress_tests::suite::{self, Test};
+use egress_tests::tests;
+use serde_json::{Value, json};
+
+use self::corpus::Corpus;
+use self::name::{REFUSED, names_refused};
+use self::table::{Outcome, Row, markdown, through, visible};
+
+const LISTENERS: [&str; 4] = ["ours-deny", "native-deny", "ours-allow", "native-allow"];
+const HEADS: [&str; 4] = ["DENY, ours", "DENY, native", "ALLOW, ours", "ALLOW, native"];
+/// Where ours are in both.
+const OURS: [usize; 2] = [0, 2];
+const ALLOWED: &str = "allowed.example.com";
+const REASON: &str = "ns[*]-policy[refused]-rule[0]";
+
+fn main() -> ExitCode {
+    let tests: Vec<Test<Played>> = tests![
+        readers_read_what_they_should,
+        the_corpus_names_the_refused_host,
+        no_spelling_goes_through_ours,
+        no_shape_goes_through_ours,
+        look_alikes_get_what_is_their_due,
+        the_lists_work_for_plain_requests,
+        the_page_shows_what_was_measured,
+    ];
+    suite::run(Played::start, tests)
+}
+
+/// The corpus and what became of it.
+struct Played {
+    corpus: Corpus,
+    version: String,
+    plain: Vec<Row>,
+    spellings: Vec<Row>,
+    shapes: Vec<Row>,
+    look_alikes: Vec<Row>,
+}
+
+// === impl Played ===
+
+impl Played {
+    fn start() -> Result<Self> {
+        let corpus = Corpus::load()?;
+        let binary = EnvoyBinary::find()?;
+        let version = binary.version.clone();
+        let mesh = Mesh::start_with(&binary, &Shape::new(listeners()?), &[], &Options::default())?;
+        let sender = Sender { identity: mesh.identity("a/x")?, mesh };
+        let host = |what: &str, authority: &str| {
+            let request = raw::get(&[format!("host: {authority}").as_bytes()]);
+            let outcomes = everywhere(&sender, |listener| http1(&sender, listener, &request))?;
+            Ok(Row { what: what.to_owned(), sent: authority.to_owned(), outcomes })
+        };
+        let plain =
+            [REFUSED, "93.184.215.14", ALLOWED].iter().map(|name| host("", name)).collect::<Result<_>>()?;
+        let spellings = corpus.spellings().map(|(group, text)| host(group, text)).collect::<Result<_>>()?;
+        let look_alikes =
+            corpus.look_alikes.iter().map(|one| host(&one.name, &one.authority)).collect::<Result<_>>()?;
+        let shapes = corpus.shapes.iter().map(|shape| send_shape(&sender, shape)).collect::<Result<_>>()?;
+        Ok(Self { corpus, version, plain, spellings, shapes, look_alikes })
+    }
+}
+
+/// The same lists for both: natively in the form that Istio's documentation advises, `host` and `host:*`.
+fn listeners() -> Result<Vec<Listener>> {
+    let refused = [REFUSED, "93.184.215.14"];
+    let deny = json!({"defaultAction": "ALLOW", "policies": [
+        {"name": "refused", "action": "DENY", "rules": [{"to": [{"operation": {"hosts": refused}}]}]}]});
+    let allow =
+        json!({"policies": [{"name": "allowed", "rules": [{"to": [{"operation": {"hosts": [ALLOWED]}}]}]}]});
+    let wasm =
+        |config: &Value| Ok::<_, anyhow::Error>(Filter::Wasm(Wasm::new(paths::filter_wasm()?, config)));
+    let native = |action: &str, hosts: &[&str]| Filter::NativeRbac(vec![rbac(action, hosts)]);
+    Ok(vec![
+        Listener::named("ours-deny", Kind::Mtls80, wasm(&deny)?),
+        Listener::named("native-deny", Kind::Mtls80, native("DENY", &refused)),
+        Listener::named("ours-allow", Kind::Mtls80, wasm(&allow)?),
+        Listener::named("native-allow", Kind::Mtls80, native("ALLOW", &[ALLOWED])),
+    ])
+}
+
+/// As istiod writes an AuthorizationPolicy with `hosts: [host, "host:*"]`.
+fn rbac(action: &str, hosts: &[&str]) -> Value {
+    let header = |matcher: Value| json!({"header": {"name": ":authority", "string_match": matcher}});
+    let rules: Vec<Value> = hosts
+        .iter()
+        .flat_map(|host| {
+            [
+                header(json!({"exact": host, "ignore_case": true})),
+                header(json!({"prefix": format!("{host}:"), "ignore_case": true})),
+            ]
+        })
+        .collect();
+    json!({"rules": {"action": action, "policies": {"list": {
+        "permissions": [{"or_rules": {"rules": rules}}],
+        "principals": [{"any": true}],
+    }}}})
+}
+
+fn everywhere(sender: &Sender, send: impl Fn(&str) -> Result<String>) -> Result<Vec<Outcome>> {
+    LISTENERS
+        .iter()
+        .map(|listener| {
+            let before = sender.mesh.world().seen().requests;
+            let ended = send(listener)?;
+            let mut site_saw = Vec::new();
+            for (host, count) in sender.mesh.world().seen().requests {
+                let new = count - before.get(&host).copied().unwrap_or(0);
+                site_saw.extend(std::iter::repeat_n(host, usize::try_from(new)?));
+            }
+            let through = site_saw.iter().any(|host| names_refused(host).is_some());
+            Ok(Outcome { site_saw, ended, through })
+        })
+        .collect()
+}
+
+/// The lab, and the certificate that all requests come with.
+struct Sender {
+    mesh: Mesh,
+    identity: Identity,
+}
+
+fn connect(sender: &Sender, listener: &str, alpn: &str) -> Result<Stream> {
+    sender.mesh.direct(listener, Some(sender.identity.clone()), None, &[alpn])
+}
+
+/// Sends bytes and tells how it ended: the filter's reason, another status, or an end without an answer.
+fn http1(sender: &Sender, listener: &str, request: &[u8]) -> Result<String> {
+    let (log, stream) = (sender.mesh.gateway().access_log(), connect(sender, listener, "http/1.1")?);
+    let (mark, port) = (log.mark(), stream.local_addr().port().to_string());
+    let Some(bytes) = exchange(stream, request) else { return Ok("held".to_owned()) };
+    if bytes.is_empty() {
+        return Ok("closed".to_owned());
+    }
+    let status = RawAnswer::parse(&bytes)?.status.to_string();
+    // A tunnel's line comes when it ends; its connection has just been dropped.
+    let entry = log.wait(mark, |entry| entry.text("downstream_remote_port") == port)?;
+    Ok(ended(&entry.details(), &status))
+}
+
+/// What comes back until the other side closes or has said what it has to say; `None` where that is nothing.
+fn exchange(mut stream: Stream, request: &[u8]) -> Option<Vec<u8>> {
+    // The gateway may answer and close before all of it is sent.
+    let _ = stream.send(request);
+    let mut all = Vec::new();
+    // Envoy takes its time to close after some answers; what says that it is the last, and is whole, is.
+    while !is_last(&all) {
+        let patience = if all.is_empty() { Duration::from_secs(2) } else { Duration::from_millis(300) };
+        match stream.receive(patience) {
+            Ok(Some(bytes)) => all.extend(bytes),
+            Ok(None) => return (!all.is_empty()).then_some(all),
+            Err(_) => return Some(all),
+        }
+    }
+    Some(all)
+}
+
+fn is_last(bytes: &[u8]) -> bool {
+    let answer = RawAnswer::parse(bytes).unwrap_or_default();
+    answer.header("connection") == "close"
+        && answer.header("content-length").parse().is_ok_and(|length: usize| answer.body.len() >= length)
+}
+
+fn ended(details: &str, status: &str) -> String {
+    let ours = details.strip_prefix("egress_authz_denied[").and_then(|rest| rest.strip_suffix(']'));
+    ours.map_or_else(|| status.to_owned(), ToOwned::to_owned)
+}
+
+fn http2(sender: &Sender, listener: &str, headers: &[(String, String)]) -> Result<String> {
+    let headers: Vec<(&[u8], &[u8])> =
+        headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    let (log, stream) = (sender.mesh.gateway().access_log(), connect(sender, listener, "h2")?);
+    let (mark, port) = (log.mark(), stream.local_addr().port().to_string());
+    let connects = headers.iter().any(|(_, value)| *value == b"CONNECT");
+    let first = H2::open(stream, &headers, !connects).and_then(|mut h2| h2.receive());
+    match first {
+        Ok(Frame::Headers { .. } | Frame::Data { .. }) => {}
+        Ok(Frame::Reset) => return Ok("reset".to_owned()),
+        Ok(Frame::GoAway) | Err(_) => return Ok("closed".to_owned()),
+    }
+    let entry = log.wait(mark, |entry| entry.text("downstream_remote_port") == port)?;
+    Ok(ended(&entry.details(), &entry.text("response_code")))
+}
+
+fn send_shape(sender: &Sender, shape: &corpus::Shape) -> Result<Row> {
+    let (sent, outcomes) = match (&shape.request, &shape.h2) {
+        (Some(request), None) => {
+            (request.clone(), everywhere(sender, |listener| http1(sender, listener, request.as_bytes()))?)
+        }
+        (None, Some(headers)) => {
+            let sent: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            (sent.join("; "), everywhere(sender, |listener| http2(sender, listener, headers))?)
+        }
+        _ => anyhow::bail!("{}: either `request` or `h2`", shape.name),
+    };
+    Ok(Row { what: shape.name.clone(), sent, outcomes })
+}
+
+fn readers_read_what_they_should(_: &mut Played) -> Result<()> {
+    for (authority, reader) in [
+        ("REFUSED.example.com.:80", Some("WHATWG")),
+        ("0x5db8d70e", Some("WHATWG")),
+        ("refused.example.com:99999", Some("RFC 3986")),
+        ("refused.example.com:80a", Some("a lenient reader")),
+        ("www.refused.example.com", None),
+        ("93.184.215.15", None),
+    ] {
+        ensure!(names_refused(authority) == reader, "{authority}: {:?}", names_refused(authority));
+    }
+    Ok(())
+}
+
+fn the_corpus_names_the_refused_host(played: &mut Played) -> Result<()> {
+    let corpus = &played.corpus;
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for (group, text) in corpus.spellings() {
+        let by = names_refused(text)
+            .with_context(|| format!("{group}: {:?} names another host", visible(text)))?;
+        *counts.entry(by).or_default() += 1;
+    }
+    for shape in &corpus.shapes {
+        let whole = format!("{:?}{:?}", shape.request, shape.h2).to_ascii_lowercase();
+        let number = whole.contains("1572394766");
+        ensure!(
+            whole.contains("efused.example.com") || number,
+            "{} does not name the refused host",
+            shape.name
+        );
+    }
+    for one in &corpus.look_alikes {
+        let by = names_refused(&one.authority);
+        ensure!(by.is_none(), "{}: {:?} reads it as the refused host", one.name, by);
+    }
+    println!("{counts:?}, {} shapes, {} look-alikes", corpus.shapes.len(), corpus.look_alikes.len());
+    ensure!(counts.values().sum::<usize>() >= 150, "{counts:?}");
+    Ok(())
+}
+
+fn none_through(rows: &[Row]) -> Result<()> {
+    for (listener, head) in HEADS.iter().enumerate() {
+        println!("{head}: {} of {} through", through(rows, listener), rows.len());
+    }
+    for row in rows {
+        for listener in OURS {
+            let outcome = row.outcomes.get(listener).context("a column is missing")?;
+            ensure!(!outcome.through, "{} ({}): {outcome:?}", row.what, visible(&row.sent));
+        }
+    }
+    // A corpus that natively refuses all, too, would compare nothing.
+    ensure!(through(rows, 1) > 0, "native RBAC lets nothing through");
+    Ok(())
+}
+
+fn no_spelling_goes_through_ours(played: &mut Played) -> Result<()> {
+    none_through(&played.spellings)?;
+    // They name nothing but the refused host, so nothing of them may arrive under any name.
+    for row in &played.spellings {
+        for listener in OURS {
+            let outcome = row.outcomes.get(listener).context("a column is missing")?;
+            ensure!(outcome.site_saw.is_empty(), "{} ({}): {outcome:?}", row.what, visible(&row.sent));
+        }
+    }
+    Ok(())
+}
+
+fn no_shape_goes_through_ours(played: &mut Played) -> Result<()> {
+    none_through(&played.shapes)
+}
+
+fn look_alikes_get_what_is_their_due(played: &mut Played) -> Result<()> {
+    for (row, one) in played.look_alikes.iter().zip(&played.corpus.look_alikes) {
+        let [deny, _, allow, _] = row.outcomes.as_slice() else { anyhow::bail!("columns are missing") };
+        // Envoy itself refuses some that are no header values of HTTP.
+        let envoy = |outcome: &Outcome| outcome.ended == "400";
+        let due = match one.deny_list.as_str() {
+            "admitted" => deny.site_saw.len() == 1,
+            reason => deny.site_saw.is_empty() && (deny.ended == reason || envoy(deny)),
+        };
+        ensure!(due, "{} ({}) at the DENY list: {deny:?}", one.name, visible(&one.authority));
+        ensure!(allow.site_saw.is_empty(), "{} at the ALLOW list: {allow:?}", one.name);
+        let reason = if one.deny_list == "admitted" { "no_allow_matched" } else { &one.deny_list };
+        ensure!(allow.ended == reason || envoy(allow), "{} at the ALLOW list: {allow:?}", one.name);
+    }
+    Ok(())
+}
+
+/// Without this, lists that refuse everything would pass.
+fn the_lists_work_for_plain_requests(played: &mut Played) -> Result<()> {
+    let [name, ip, allowed] = played.plain.as_slice() else { anyhow::bail!("rows are missing") };
+    for row in [name, ip] {
+        ensure!(
+            row.outcomes.iter().all(|outcome| outcome.site_saw.is_empty()),
+            "{}: {:?}",
+            row.sent,
+            row.outcomes
+        );
+        ensure!(row.outcomes.first().is_some_and(|outcome| outcome.ended == REASON), "{:?}", row.outcomes);
+    }
+    ensure!(allowed.outcomes.iter().all(|outcome| outcome.site_saw == [ALLOWED]), "{:?}", allowed.outcomes);
+    Ok(())
+}
+
+/// Other Envoys differ in what they refuse themselves; the page is that of the newest.
+fn the_page_shows_what_was_measured(played: &mut Played) -> Result<()> {
+    if played.version != DEFAULT_VERSION {
+        println!(
+            "not applicable: the page is that of Envoy {DEFAULT_VERSION}, and this is {}",
+            played.version
+        );
+        return Ok(());
+    }
+    let mut summary = String::from(
+        "| corpus | requests | DENY, ours | DENY, native | ALLOW, ours | ALLOW, native |\n|---|---|---|---|---|---|\n",
+    );
+    for (name, rows) in [("spellings", &played.spellings), ("shapes", &played.shapes)] {
+        let counts: Vec<String> = (0..LISTENERS.len()).map(|at| through(rows, at).to_string()).collect();
+        summary.push_str(&format!("| {name} | {} | {} |\n", rows.len(), counts.join(" | ")));
+    }
+    table::compare(&BTreeMap::from([
+        ("summary", summary),
+        ("spellings", markdown(["how", "`host`"], &HEADS, &played.spellings)),
+        ("shapes", markdown(["shape", "sent"], &HEADS, &played.shapes)),
+        ("look-alikes", markdown(["what", "`host`"], &HEADS, &played.look_alikes)),
+    ]))
+}
