@@ -29,11 +29,14 @@ pub(crate) struct Worker {
     wrong_type_told: Cell<bool>,
 }
 
+/// The configurations of one plugin that still have a context, the one in force last.
+type Siblings = Vec<Rc<Plugin>>;
+
 thread_local! {
     /// The configurations of each plugin in this VM that still have a context, by the plugin's name, the one in
     /// force last. A configuration comes with a context of its own; live connections stay with the old one and
     /// learn here that another is in force.
-    static ALIVE: RefCell<Vec<(Vec<u8>, Vec<Rc<Plugin>>)>> = const { RefCell::new(Vec::new()) };
+    static ALIVE: RefCell<Vec<(Vec<u8>, Siblings)>> = const { RefCell::new(Vec::new()) };
     /// How often the configuration in force of any plugin has changed.
     static GENERATION: Cell<u64> = const { Cell::new(0) };
 }
@@ -99,7 +102,7 @@ impl Worker {
     }
 
     /// The configurations of this plugin, the one in force last.
-    fn with_siblings<T>(&self, look: impl FnOnce(&mut Vec<Rc<Plugin>>) -> T) -> T {
+    fn with_siblings<T>(&self, look: impl FnOnce(&mut Siblings) -> T) -> T {
         let name = self.name.borrow();
         ALIVE.with_borrow_mut(|alive| {
             let at = alive.iter().position(|(known, _)| *known == *name);
