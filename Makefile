@@ -118,3 +118,9 @@ test-mesh: build setup ## What needs root and Debian packages: the image through
 	@command -v docker-registry >/dev/null || { echo "installing docker-registry"; apt-get install --yes --quiet docker-registry >/dev/null; }
 	@cargo build --quiet --package egress-image
 	@cargo test --quiet --package egress-delivery-tests --test registry -- --ignored
+
+# --- network ---
+.PHONY: soak
+
+soak: build ## Churn 2,000 connections, half of them refused, for two minutes
+	@EGRESS_SOAK_SECONDS=60 cargo test --quiet --package egress-tests --test net_soak -- --nocapture
