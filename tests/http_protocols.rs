@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         connect_over_http1,
         connect_over_http2,
         the_path_of_a_connect_is_unknown,
+        a_server_name_that_was_not_sent_is_unknown,
         websocket_over_http1,
         websocket_over_http2,
         the_path_of_a_websocket_is_known,
@@ -198,6 +199,23 @@ fn the_path_of_a_connect_is_unknown(rig: &mut Rig) -> Result<()> {
     rig.policy(all_but(json!([{"to": [{"operation": {"paths": ["/never"]}}]}])))?;
     let refused = tunnel_in_http2(rig, "a/x", headers)?;
     ensure!(refused == ("403".to_owned(), REASON.to_owned()), "{refused:?}");
+    Ok(())
+}
+
+/// The same for the other attribute that an HTTP request can lack.
+fn a_server_name_that_was_not_sent_is_unknown(rig: &mut Rig) -> Result<()> {
+    let request = raw::get(&[b"host: www.example.com"]);
+    for values in ["values", "notValues"] {
+        let when = json!([{"when": [{"key": "connection.sni", values: ["other.example.com"]}]}]);
+        rig.policy(all_but(when.clone()))?;
+        is_refused(rig, "a/x", &request, REASON)?;
+        rig.policy(json!({"policies": [{"name": "yes", "rules": when}]}))?;
+        is_refused(rig, "a/x", &request, "no_allow_matched")?;
+    }
+    // Through the sidecar it is sent, and is another.
+    let when = json!([{"when": [{"key": "connection.sni", "values": ["other.example.com"]}]}]);
+    rig.policy(all_but(when))?;
+    ensure!(rig.status("a/x", "http://www.example.com/")? == 200);
     Ok(())
 }
 
