@@ -131,6 +131,20 @@ fn names_are_unique_within_their_namespace_only() {
 }
 
 #[test]
+fn a_policy_governs_its_own_namespace_or_all() {
+    let config =
+        good(r#"{"policies": [{"name": "mesh"}, {"name": "own", "namespace": "n", "protocols": ["HTTP"]}]}"#);
+    let [mesh, own] = &config.policies[..] else {
+        panic!("two policies");
+    };
+    for namespace in [None, Some("n"), Some("m")] {
+        assert!(mesh.governs(namespace));
+        assert_eq!(own.governs(namespace), namespace == Some("n"));
+    }
+    assert!(mesh.speaks(Protocol::Network) && own.speaks(Protocol::Http) && !own.speaks(Protocol::Network));
+}
+
+#[test]
 fn repeated_values_are_no_error() {
     good(
         r#"{"trustDomains": ["a", "a"], "hostSets": {"s": ["a.example", "a.example"]},
@@ -193,5 +207,6 @@ fn a_set_may_be_defined_after_its_use_and_unused() {
     );
     let names: Vec<_> = config.host_sets.iter().map(|set| &*set.name).collect();
     assert_eq!(names, ["a.c", "b"]);
-    assert_eq!(Engine::new(config).host_sets().len(), 2);
+    let engine = Engine::new(config);
+    assert_eq!((engine.host_sets().len(), engine.policies().len()), (2, 1));
 }

@@ -74,6 +74,21 @@ fn a_path_costs_the_method_too() {
 }
 
 #[test]
+fn the_cheap_is_asked_before_the_dear() {
+    // A token's principal takes two questions; one that rules the rule out comes first, wherever it stands.
+    let request = http("a/x", "h.example").token(json!({"iss": "i", "sub": "s"}));
+    let source = json!({"requestPrincipals": ["*"], "ipBlocks": ["11.0.0.0/8"]});
+    let policies = json!([{"name": "p", "rules": [{"from": [{"source": source}]}]}]);
+    assert_eq!(asked_on_http(&policies, &request), ["source"]);
+    let when = json!([
+        {"key": "request.auth.principal", "values": ["*"]},
+        {"key": "source.ip", "values": ["11.0.0.0/8"]},
+    ]);
+    let policies = json!([{"name": "p", "rules": [{"when": when}]}]);
+    assert_eq!(asked_on_http(&policies, &request), ["source"]);
+}
+
+#[test]
 fn what_is_read_already_comes_first() {
     // The second policy could be settled by asking for the source, and is by the method that is there.
     let policies = json!([
