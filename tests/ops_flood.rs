@@ -20,8 +20,10 @@ use serde_json::{Value, json};
 /// Lines a second in all, and for one namespace, as docs/operations.md states them.
 const LINES: u64 = 100;
 const LINES_OF_NAMESPACE: u64 = 20;
-/// Requests that are sent before their answers are read.
-const BATCH: usize = 50;
+/// Requests that are sent before their answers are read: Envoy takes no more ("too many responses queued").
+const BATCH: usize = 2;
+/// Connections that flood.
+const FLOODS: usize = 8;
 
 fn main() -> ExitCode {
     suite::run(start, tests![a_flood_hides_nobody, many_noisy_namespaces_are_bounded_together])
@@ -42,19 +44,22 @@ fn request(namespace: &str) -> String {
 /// Sends requests as fast as they are refused, until it is told to stop; how many there were.
 fn flood(to: SocketAddr, namespaces: &[String], stop: &AtomicBool) -> Result<u64> {
     const REFUSAL: &[u8] = b"HTTP/1.1 403 ";
-    let batch: String = (0..BATCH)
-        .map(|at| request(namespaces.get(at % namespaces.len()).map_or("", String::as_str)))
-        .collect();
+    let mut names = namespaces.iter().cycle();
     let mut stream = TcpStream::connect(to)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let (mut refused, mut bytes) = (0, vec![0; 64 * 1024]);
     while !stop.load(Ordering::Relaxed) {
+        let batch: String = names.by_ref().take(BATCH).map(|namespace| request(namespace)).collect();
         stream.write_all(batch.as_bytes())?;
         let (mut answers, mut text) = (0, Vec::new());
         // Each ends with the same words; a word may be cut in two by a read.
         while answers < BATCH || !text.ends_with(b"RBAC: access denied") {
             let read = stream.read(&mut bytes)?;
-            ensure!(read > 0, "closed");
+            ensure!(
+                read > 0,
+                "closed after {answers} answers of a batch: {}",
+                String::from_utf8_lossy(&text)
+            );
             text.extend_from_slice(bytes.get(..read).unwrap_or_default());
             answers = text.windows(REFUSAL.len()).filter(|window| *window == REFUSAL).count();
         }
@@ -64,14 +69,17 @@ fn flood(to: SocketAddr, namespaces: &[String], stop: &AtomicBool) -> Result<u64
     Ok(refused)
 }
 
-/// Floods for some seconds from two connections while something else happens; how many were refused, and in how long.
+/// Floods for some seconds while something else happens; how many were refused, and in how long.
 fn flooded(rig: &Rig, namespaces: &[String], meanwhile: impl Fn() -> Result<()>) -> Result<(u64, Duration)> {
     let to = rig.mesh().gateway().address("ambient80")?;
     let stop = Arc::new(AtomicBool::new(false));
     let start = Instant::now();
-    let floods: Vec<_> = (0..2)
-        .map(|_| {
-            let (namespaces, stop) = (namespaces.to_vec(), Arc::clone(&stop));
+    let floods: Vec<_> = (0..FLOODS)
+        .map(|at| {
+            let mut namespaces = namespaces.to_vec();
+            let places = namespaces.len();
+            namespaces.rotate_left(at * BATCH % places);
+            let stop = Arc::clone(&stop);
             thread::spawn(move || flood(to, &namespaces, &stop))
         })
         .collect();
