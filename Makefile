@@ -85,7 +85,7 @@ differential-replay: build # One policy set again: DIFFERENTIAL_SEED=<seed> [DIF
 
 # --- delivery ---
 # The OCI image, without a container engine; the release's files; what needs root or a Debian package.
-.PHONY: image push manifests release test-mesh
+.PHONY: image push manifests test-mesh
 IMAGE_DIR := $(or $(CARGO_TARGET_DIR),target)/image
 REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 OCI := cargo run --quiet --package egress-image --
@@ -98,6 +98,42 @@ push: ## Push it: make push IMAGE=registry/repository:tag (user: REGISTRY_USER, 
 	@test -f $(IMAGE_DIR)/oci-layout || $(MAKE) --no-print-directory image
 	@$(OCI) push --layout $(IMAGE_DIR) $(IMAGE)
 
+# --- release ---
+.PHONY: version release release-egressctl release-checksums
+# The one place is the workspace's Cargo.toml.
+VERSION := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+DIST := $(or $(CARGO_TARGET_DIR),target)/dist
+TARGET ?= $(shell rustc --print host-tuple 2>/dev/null)
+CYCLONEDX_VERSION := 0.5.9
+CYCLONEDX := .tools/cargo-cyclonedx-$(CYCLONEDX_VERSION)/bin/cargo-cyclonedx
+
+version: # The version
+	@echo $(VERSION)
+
+release: image $(CYCLONEDX) ## Build all of a release that this machine can build, into target/dist
+	@rm -rf $(DIST) && mkdir -p $(DIST)
+	@cp $(WASM) $(DIST)/egress-authz-$(VERSION).wasm
+	@tar --create --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 --directory $(IMAGE_DIR) --file $(DIST)/egress-authz-$(VERSION)-image.tar .
+	@$(MAKE) --no-print-directory release-egressctl
+	@$(CYCLONEDX) cyclonedx --quiet --manifest-path Cargo.toml --format json --override-filename bom.cdx --target wasm32-wasip1
+	@mv bom.cdx.json $(DIST)/egress-authz-$(VERSION).cdx.json
+	@mv cli/bom.cdx.json $(DIST)/egressctl-$(VERSION).cdx.json
+	@find . -name bom.cdx.json -not -path './target/*' -delete
+	@$(MAKE) --no-print-directory release-checksums
+
+release-egressctl: # The archive of egressctl for TARGET
+	@test -f $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/release/egressctl || cargo build --quiet --locked --release --package egressctl --target $(TARGET)
+	@mkdir -p $(DIST)
+	@tar -czf $(DIST)/egressctl-$(VERSION)-$(TARGET).tar.gz -C $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/release egressctl -C $(CURDIR) LICENSE
+
+release-checksums: # Of everything in target/dist
+	@cd $(DIST) && rm -f SHA256SUMS && { sha256sum * 2>/dev/null || shasum -a 256 *; } > .sums && mv .sums SHA256SUMS && cat SHA256SUMS
+
+$(CYCLONEDX):
+	@echo "installing cargo-cyclonedx $(CYCLONEDX_VERSION) into .tools/ (some minutes, once)"
+	@cargo install --quiet --locked --debug --root .tools/cargo-cyclonedx-$(CYCLONEDX_VERSION) cargo-cyclonedx@$(CYCLONEDX_VERSION)
+
+# --- delivery ---
 manifests: ## Write deploy/ and examples/egress/rendered/ anew from their short files
 	@cargo build --quiet --package egressctl
 	@set -e; ctl=$(or $(CARGO_TARGET_DIR),target)/debug/egressctl; \
