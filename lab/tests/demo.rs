@@ -30,5 +30,8 @@ fn the_demo_ends_well_only_where_all_is_as_expected() {
     let wrong = demo("gets: 200", "gets: 204");
     let table = String::from_utf8_lossy(&wrong.stdout).into_owned();
     assert_eq!(wrong.status.code(), Some(1), "{table}");
-    assert!(table.contains("got 200, expected 204") && table.contains("answers are not as expected"), "{table}");
+    assert!(
+        table.contains("got 200, expected 204") && table.contains("answers are not as expected"),
+        "{table}"
+    );
 }
