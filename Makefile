@@ -150,13 +150,11 @@ manifests: ## Write deploy/ and examples/egress/rendered/ anew from their short 
 compose: build ## Write what envoy/docker-compose.yaml mounts (then: docker compose -f envoy/docker-compose.yaml up)
 	@$(LAB) compose
 
-test-mesh: build setup ## What needs root and Debian packages: the image through a real registry
-	@command -v docker-registry >/dev/null || { echo "installing docker-registry"; apt-get install --yes --quiet docker-registry >/dev/null; }
+MESH_PROGRAMS := docker-registry:docker-registry podman:podman podman-compose:podman-compose runc:runc iptables:iptables curl:curl
+
+test-mesh: build setup ## What needs root and Debian packages: the image through a real registry, the containers
+	@set -e; for program in $(MESH_PROGRAMS); do command -v $${program%%:*} >/dev/null || missing="$$missing $${program##*:}"; done; \
+	if test -n "$$missing"; then echo "installing$$missing"; \
+	  apt-get install --yes --quiet --no-install-recommends $$missing netavark aardvark-dns >/dev/null; fi
 	@cargo build --quiet --package egress-image
-	@cargo test --quiet --package egress-delivery-tests --test registry -- --ignored
-
-# --- network ---
-.PHONY: soak
-
-soak: build ## Churn 2,000 connections, half of them refused, for two minutes
-	@EGRESS_SOAK_SECONDS=60 cargo test --quiet --package egress-tests --test net_soak -- --nocapture
+	@cargo test --quiet --package egress-delivery-tests --test registry --test containers -- --ignored --test-threads 1

@@ -129,7 +129,10 @@ impl Planner<'_> {
             self.refuse(&format!("{path}.port"), "a port is 1 to 65535");
         }
         if to.over == Over::Passthrough && self.waypoint {
-            self.refuse(&format!("{path}.over"), "a waypoint knows who is asking, whatever is inside: write TLS");
+            self.refuse(
+                &format!("{path}.over"),
+                "a waypoint knows who is asking, whatever is inside: write TLS",
+            );
         }
         if to.over != Over::Http && to.originate().is_some() {
             let what = "the gateway originates TLS for HTTP only: here the application speaks TLS already";
