@@ -135,6 +135,11 @@ impl Bench {
         })
     }
 
+    /// Whether this Envoy dials a site with the client's first bytes, without which connections are not compared (1.37).
+    pub(crate) fn knows_connections() -> bool {
+        EnvoyBinary::find().unwrap().has_connect_modes()
+    }
+
     /// A bench that tests at the same time take turns at; it ends with the last of them.
     pub(crate) fn shared(protocol: Protocol) -> Arc<Mutex<Self>> {
         static HTTP: Mutex<Weak<Mutex<Bench>>> = Mutex::new(Weak::new());

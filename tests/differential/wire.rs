@@ -87,17 +87,31 @@ impl Wire {
 
     /// Sends bytes; whether any come back before the gateway hangs up.
     pub(crate) fn knock(mut self, bytes: &[u8]) -> Result<bool> {
-        self.talk(bytes)
+        self.talk(bytes, |received| !received.is_empty())
     }
 
-    /// The same, and the connection stays.
-    pub(crate) fn talk(&mut self, bytes: &[u8]) -> Result<bool> {
+    /// Sends bytes to a site that echoes; whether these come back before the gateway hangs up.
+    pub(crate) fn echoes(&mut self, bytes: &[u8]) -> Result<bool> {
+        self.talk(bytes, |received| received.ends_with(bytes))
+    }
+
+    fn talk(&mut self, bytes: &[u8], heard: impl Fn(&[u8]) -> bool) -> Result<bool> {
+        let mut received = Vec::new();
         let mut buffer = [0; 1024];
-        let sent = self.stream.write_all(bytes).and_then(|()| self.stream.flush());
-        match sent.and_then(|()| self.stream.read(&mut buffer)) {
-            Ok(read) => Ok(read > 0),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => bail!("neither an answer nor a hang-up"),
-            Err(_) => Ok(false),
+        let mut step = self.stream.write_all(bytes).and_then(|()| self.stream.flush()).map(|()| None);
+        loop {
+            match step {
+                Ok(Some(0)) => return Ok(false),
+                Ok(read) => received.extend_from_slice(&buffer[..read.unwrap_or(0)]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    bail!("neither an answer nor a hang-up")
+                }
+                Err(_) => return Ok(false),
+            }
+            if heard(&received) {
+                return Ok(true);
+            }
+            step = self.stream.read(&mut buffer).map(Some);
         }
     }
 
