@@ -118,6 +118,12 @@ pub(crate) fn now() -> Result<Timestamp, Unreadable> {
     Ok(Timestamp::from_unix(seconds, rest))
 }
 
+/// The host's clock in nanoseconds, for measuring how long something took.
+pub(crate) fn clock() -> Option<u64> {
+    let (status, nanos) = sys::now();
+    (status == OK).then_some(nanos)
+}
+
 /// Names a metric; the same name is the same metric.
 pub(crate) fn define_metric(kind: MetricKind, name: &str) -> Result<MetricId, HostRefused> {
     let (status, id) = sys::define_metric(kind as u32, name.as_bytes());

@@ -8,7 +8,7 @@ use egress_policy::{Config, Engine};
 use std::rc::Rc;
 
 /// How often counters are flushed, limits renewed and waiting connections looked at.
-const TICK_MILLISECONDS: u32 = 1_000;
+pub(crate) const TICK_MILLISECONDS: u32 = 1_000;
 /// A configuration can hold more errors than a log wants to.
 const MAX_ERRORS_LOGGED: usize = 100;
 
@@ -62,10 +62,12 @@ impl Root {
         true
     }
 
-    /// A second has passed.
+    /// A second has passed, or less where a connection waits for the gateway's dialling.
     pub(crate) fn on_tick(&self) {
+        if !self.worker.waiting.on_tick() {
+            return;
+        }
         audit::renew();
-        self.worker.waiting.refuse_late();
         // Gauges speak of the configuration in force; an older one lives on in its connections only.
         if let Some(plugin) = self.worker.plugin().filter(|_| self.worker.is_in_force()) {
             metrics::describe(&self.worker.name(), Some(&plugin));

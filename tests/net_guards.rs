@@ -3,9 +3,13 @@
 #![expect(clippy::indexing_slicing, reason = "a test may fail loudly, in its helpers too")]
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use egress_lab::client::Closed;
+use egress_lab::client::http::Ask;
 use egress_lab::envoy::Options;
+use egress_lab::provision::EnvoyBinary;
 use egress_lab::shape::{Cluster, ConnectMode, Kind, Listener, Shape, Site as To, TcpRoute};
 use egress_tests::net::{self, TCP, allow, client_hello, records, server_name, with};
 use egress_tests::rig::{self, Rig, allow_all};
@@ -14,6 +18,7 @@ use serde_json::json;
 
 const WHO: &str = "a/x";
 const IMMEDIATE: &str = "immediate443";
+const ON_DATA: &str = "data443";
 const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 
 fn main() -> ExitCode {
@@ -24,6 +29,9 @@ fn main() -> ExitCode {
             a_route_that_leads_elsewhere,
             a_route_that_cannot_be_compared,
             a_site_at_a_private_address,
+            a_private_address_that_is_known_later,
+            a_public_one_that_is_known_later,
+            where_nothing_is_chosen_before_the_client_speaks,
         ],
     )
 }
@@ -33,6 +41,10 @@ fn start() -> Result<Rig> {
         net::listener(TCP, Kind::Mtls443)?,
         Listener::named(IMMEDIATE, Kind::Mtls443, rig::filter()?).connecting(ConnectMode::Immediate),
     ]);
+    if EnvoyBinary::find()?.has_connect_modes() {
+        let listener = Listener::named(ON_DATA, Kind::Mtls443, rig::filter()?);
+        shape.listeners.push(listener.connecting(ConnectMode::OnDownstreamData));
+    }
     let cluster = |name: &str, address: Option<&str>| Cluster {
         name: name.to_owned(),
         to: To::Tls,
@@ -175,5 +187,87 @@ fn a_site_at_a_private_address(rig: &mut Rig) -> Result<()> {
     drop(stream.tls(&rig.public("loopback.example.com")?)?);
     let verdict = rig.entry(mark, port)?.verdict();
     ensure!(verdict == "would_deny[private_upstream]", "{verdict}");
+    Ok(())
+}
+
+/// Where the dial waits for the handshake, the client's first bytes are there before the site's address is: they wait, too.
+fn a_private_address_that_is_known_later(rig: &mut Rig) -> Result<()> {
+    rig.policy(with(allow_all(), &json!({"privateUpstreams": "DENY"})))?;
+    for round in 0..40 {
+        let host = if round % 2 == 0 { "loopback.example.com" } else { "metadata.example.com" };
+        let hello = rig.public(host)?.client_hello()?;
+        let refused = rig.refused(rig.outer(WHO, TCP, Some(host))?, |stream| {
+            stream.send(&hello)?;
+            // More than the hello waits as well.
+            stream.send(b"and more")
+        })?;
+        ensure!(refused.reason() == "private_upstream", "{round}: {}", refused.entry.verdict());
+        ensure!(refused.reached == 0, "{round}: {} reached the site", refused.reached);
+    }
+    rig.policy(with(allow_all(), &json!({"privateUpstreams": "DENY", "mode": "DRY_RUN"})))?;
+    let mark = rig.mark();
+    let stream = rig.outer(WHO, TCP, Some("loopback.example.com"))?;
+    let port = stream.local_addr().port();
+    drop(stream.tls(&rig.public("loopback.example.com")?)?);
+    let verdict = rig.entry(mark, port)?.verdict();
+    ensure!(verdict == "would_deny[private_upstream]", "{verdict}");
+    Ok(())
+}
+
+fn a_public_one_that_is_known_later(rig: &mut Rig) -> Result<()> {
+    let policy = with(allow_all(), &json!({"privateUpstreams": "DENY", "reportAllowed": true}));
+    rig.policy(policy)?;
+    let log = audit::mark(rig.envoy());
+    let body = vec![7; 1_000_000];
+    let mut slowest = Duration::ZERO;
+    for _ in 0..20 {
+        let start = Instant::now();
+        let stream = rig.application(WHO, "public.example.com")?;
+        slowest = slowest.max(start.elapsed());
+        let ask = Ask::parse("POST https://public.example.com/")?.with_body(body.clone());
+        let saw = stream.http1(&ask)?.json();
+        ensure!(saw.pointer("/body/bytes") == Some(&json!(body.len())), "{saw}");
+    }
+    println!("the slowest handshake took {slowest:?}");
+    ensure!(slowest < Duration::from_millis(900), "it waited for the tick of a second: {slowest:?}");
+    let lines = audit::lines_since(rig.envoy(), log);
+    ensure!(lines.iter().all(|line| line["verdict"] != "deny"), "{lines:?}");
+    // A client that ends its direction at once, its bytes still waiting.
+    let mut stream = rig.outer(WHO, TCP, Some("public.example.com"))?;
+    stream.send(&rig.public("public.example.com")?.client_hello()?)?;
+    stream.finish()?;
+    ensure!(stream.receive_all()?.starts_with(b"\x16\x03"), "no answer to the hello");
+    Ok(())
+}
+
+/// There the client's first bytes make the gateway choose; the site's answer does not reach the client.
+fn where_nothing_is_chosen_before_the_client_speaks(rig: &mut Rig) -> Result<()> {
+    if !EnvoyBinary::find()?.has_connect_modes() {
+        return Ok(());
+    }
+    let tls = |rig: &Rig, host: &str| rig.outer(WHO, ON_DATA, Some(host))?.tls(&rig.public(host)?).map(drop);
+    for (host, policy, reason) in [
+        ("loopback.example.com", json!({"privateUpstreams": "DENY"}), "private_upstream"),
+        ("developers.google.com", json!({}), "route_mismatch"),
+    ] {
+        rig.policy(with(allow_all(), &policy))?;
+        for _ in 0..10 {
+            let mark = rig.mark();
+            let stream = rig.outer(WHO, ON_DATA, Some(host))?;
+            let port = stream.local_addr().port();
+            let closed = stream.tls(&rig.public(host)?);
+            let heard =
+                closed.err().and_then(|error| error.downcast_ref::<Closed>().map(|closed| closed.received));
+            ensure!(heard.is_some(), "{host}: the application's handshake went through");
+            let verdict = rig.entry(mark, port)?.verdict();
+            ensure!(verdict == format!("deny[{reason}]"), "{host}: {verdict}");
+        }
+    }
+    rig.policy(with(allow_all(), &json!({"privateUpstreams": "DENY"})))?;
+    tls(rig, "public.example.com")?;
+    rig.policy(with(allow_all(), &json!({"routeMismatch": "DENY"})))?;
+    for host in ["developer.yahoo.com", "a.example.org", "www.example.com"] {
+        tls(rig, host)?;
+    }
     Ok(())
 }
