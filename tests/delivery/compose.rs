@@ -1,6 +1,6 @@
 //! The containers: what the compose file mounts is written, is what the services start with, and Envoy takes it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,6 +1,6 @@
 //! The image through a real registry, as a gateway gets it. Needs Debian's `docker-registry`, so `make test-mesh` runs it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};

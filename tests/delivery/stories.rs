@@ -1,7 +1,7 @@
 //! The stories A to D, played on a real Envoy with the policies that `egressctl render` wrote, and with the routes that its
 //! Gateway and VirtualServices amount to.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
 
