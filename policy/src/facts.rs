@@ -88,7 +88,8 @@ impl<'a> Facts<'a> {
     pub fn http(attributes: &'a dyn Attributes, domains: &TrustDomains) -> Self {
         let asked = attributes.authority().map(|authority| {
             Authority::parse(&authority.unwrap_or_default()).map_or(Asked::Malformed, |authority| {
-                Asked::Host(authority.host().clone(), Some(authority.effective_port()))
+                let (host, port) = authority.into_host_and_port();
+                Asked::Host(host, Some(port))
             })
         });
         Self::new(attributes, domains, Protocol::Http, asked, None)

@@ -1,7 +1,7 @@
 //! Reading a tree strictly: every error is noted with its path, and reading goes on behind it.
 
 use super::error::{ConfigError, Problem};
-use super::json::{Json, Object};
+use super::json::{Json, Object, number_text};
 use crate::Fault;
 use std::collections::HashSet;
 use std::fmt;
@@ -142,7 +142,9 @@ impl Reader {
             }
             Json::List(items) => items,
             Json::Text(text) => self.not_a_list(json, path, format!("write `[{text:?}]`")),
-            Json::Number(number) => self.not_a_list(json, path, format!("write `[{number}]`")),
+            Json::Number(number) => {
+                self.not_a_list(json, path, format!("write `[{}]`", number_text(*number)))
+            }
             other => {
                 self.wrong_type(path, "a list", other);
                 &[]

@@ -13,7 +13,7 @@ use crate::attributes::Protocol;
 use crate::names::{is_dns_label, is_dns_subdomain};
 use crate::rules::{Action, Policy, PolicyMode, Predicate, Rule};
 use crate::time::Timestamp;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 const POLICY_KEYS: &[&str] =
     &["name", "namespace", "action", "mode", "protocols", "expires", "owner", "rules"];
@@ -77,7 +77,7 @@ pub(super) fn read_policies(
             return Vec::new();
         }
     };
-    let mut names = HashMap::new();
+    let mut names: FxHashMap<Box<str>, usize> = FxHashMap::default();
     let mut policies = Vec::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
         let path = path.index(at);
@@ -87,7 +87,8 @@ pub(super) fn read_policies(
         // Where name or namespace could not be read, it is not known whose name this would be a second time.
         let namespace_known = policy.namespace.is_some() || !has_namespace(item);
         if namespace_known && !policy.name.is_empty() {
-            let first = *names.entry((policy.namespace.clone(), policy.name.clone())).or_insert(at);
+            let full_name = [policy.namespace.as_deref().unwrap_or_default(), &*policy.name].join("/");
+            let first = *names.entry(full_name.into()).or_insert(at);
             if first != at {
                 let what = format!("policies[{first}] has this name in the same namespace");
                 reader.fault(&path.key("name"), &policy.name, Fault::with_repair(what, "rename one of them"));

@@ -35,6 +35,13 @@ impl Authority {
         &self.host
     }
 
+    /// The host, and the port as [`Authority::effective_port`] tells it.
+    #[must_use]
+    pub fn into_host_and_port(self) -> (Host, u16) {
+        let port = self.effective_port();
+        (self.host, port)
+    }
+
     /// The port as written, if one was written.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
@@ -59,10 +66,12 @@ impl fmt::Display for Authority {
 
 /// The host's bytes and the port; a colon inside the brackets of an IPv6 address is not a port's.
 fn split_port(bytes: &[u8]) -> Result<(&[u8], Option<u16>), MalformedAuthority> {
-    let after_brackets = bytes.iter().rposition(|&byte| byte == b']').map_or(0, |at| at + 1);
-    let Some(colon) =
-        bytes.iter().skip(after_brackets).position(|&byte| byte == b':').map(|at| at + after_brackets)
-    else {
+    let after_brackets = match bytes.first() {
+        Some(b'[') => bytes.iter().rposition(|&byte| byte == b']').map_or(0, |at| at + 1),
+        _ => 0,
+    };
+    let behind = bytes.get(after_brackets..).unwrap_or_default();
+    let Some(colon) = behind.iter().position(|&byte| byte == b':').map(|at| at + after_brackets) else {
         return Ok((bytes, None));
     };
     let (host, rest) = bytes.split_at_checked(colon).ok_or(MalformedAuthority)?;

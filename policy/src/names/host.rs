@@ -46,6 +46,15 @@ impl Host {
         parse_ipv4(&name).map(|ip| Self::Ip(IpAddr::V4(ip)))
     }
 
+    /// Whether these bytes are the one spelling of this host.
+    #[must_use]
+    pub fn is_spelled(&self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Name(name) => name.as_str().as_bytes() == bytes,
+            Self::Ip(_) => false,
+        }
+    }
+
     /// The address, where the host is an IP literal.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
@@ -99,29 +108,30 @@ fn fold_name(bytes: &[u8]) -> Result<Box<str>, MalformedHost> {
     if bytes.is_empty() || bytes.len() > MAX_NAME {
         return Err(MalformedHost);
     }
-    let mut name = String::with_capacity(bytes.len());
     let mut label = 0_usize;
     for &byte in bytes {
-        match byte {
-            b'.' if label == 0 => return Err(MalformedHost),
-            b'.' => label = 0,
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' if label < MAX_LABEL => {
-                label += 1;
-            }
+        label = match byte {
+            b'.' if label > 0 => 0,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' if label < MAX_LABEL => label + 1,
             _ => return Err(MalformedHost),
-        }
-        name.push(char::from(byte.to_ascii_lowercase()));
+        };
     }
     if label == 0 {
         return Err(MalformedHost);
     }
-    Ok(name.into_boxed_str())
+    let name = std::str::from_utf8(bytes).map_err(|_| MalformedHost)?;
+    Ok(name.to_ascii_lowercase().into_boxed_str())
 }
 
 /// Whether a resolver may take the name for a number (WHATWG URL, "ends in a number"): the last label is
 /// decimal, or hexadecimal with `0x`.
 fn ends_in_number(name: &str) -> bool {
-    let last = name.rsplit('.').next().unwrap_or(name);
+    // Every request comes by here: the few bytes of a last label are found soonest one by one.
+    let after_dot = name.bytes().rposition(|byte| byte == b'.').map_or(0, |dot| dot + 1);
+    let last = name.get(after_dot..).unwrap_or_default();
+    if !last.starts_with(|first: char| first.is_ascii_digit()) {
+        return false;
+    }
     if last.bytes().all(|byte| byte.is_ascii_digit()) {
         return true;
     }

@@ -39,10 +39,14 @@ impl SpiffeId {
     /// # Errors
     /// As [`SpiffeId::parse`].
     pub fn parse_without_scheme(text: &str) -> Result<Self, InvalidSpiffeId> {
-        let mut parts = text.split('/');
-        let mut next = || parts.next().ok_or(InvalidSpiffeId);
-        let (trust_domain, ns, namespace, sa, account) = (next()?, next()?, next()?, next()?, next()?);
-        let ends = parts.next().is_none();
+        let mut slashes = text.bytes().enumerate().filter(|(_, byte)| *byte == b'/').map(|(at, _)| at);
+        let mut next = || slashes.next().ok_or(InvalidSpiffeId);
+        let (first, second, third, fourth) = (next()?, next()?, next()?, next()?);
+        let ends = slashes.next().is_none();
+        let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
+        let (trust_domain, ns, namespace) =
+            (part(0, first), part(first + 1, second), part(second + 1, third));
+        let (sa, account) = (part(third + 1, fourth), part(fourth + 1, text.len()));
         if !ends
             || ns != "ns"
             || sa != "sa"

@@ -48,6 +48,8 @@ pub(super) fn sni_mismatch(settings: &Settings, facts: &Facts<'_>, view: View) -
     match facts.server_name(Reach::Host) {
         Err(Unreadable) => Some(Reason::AttributeUnavailable),
         Ok(None) => None,
+        // Nearly always, and then nothing has to be parsed.
+        Ok(Some(name)) if host.is_spelled(name) => None,
         Ok(Some(name)) => (!same_host(&ServerName::parse(name), host)).then_some(Reason::SniMismatch),
     }
 }

@@ -1,6 +1,6 @@
 //! Rules by the hosts that they name.
 
-use super::ids::{Ids, Merged, RuleId};
+use super::ids::{Id, Ids, Merged};
 use super::keys::HostKey;
 use crate::facts::Facts;
 use crate::names::Host;
@@ -8,12 +8,13 @@ use crate::rules::{Action, HostSet};
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
 
-/// Something filed under hosts: exact ones by hash, wildcards by the labels that they name.
+/// Ids filed under hosts: exact ones by hash, wildcards by the labels that they name.
 #[derive(Default)]
-struct ByHost<T> {
-    exact: FxHashMap<Host, T>,
-    below: FxHashMap<Box<str>, T>,
-    begins: FxHashMap<Box<str>, T>,
+struct ByHost {
+    /// By the host's one spelling; no name is spelled like an address.
+    exact: FxHashMap<Box<str>, Ids>,
+    below: FxHashMap<Box<str>, Ids>,
+    begins: FxHashMap<Box<str>, Ids>,
 }
 
 /// Rules filed under hosts.
@@ -27,40 +28,46 @@ pub(super) struct HostIndex {
 
 #[derive(Default)]
 struct Named {
-    hosts: ByHost<Ids>,
-    sets: FxHashMap<usize, Ids>,
+    hosts: ByHost,
+    /// Rules by the set that they name; sorted, for there are few.
+    sets: Vec<(Id, Ids)>,
     /// All of them, for requests whose host is unknown.
     all: Ids,
 }
 
 /// Large host sets, each under every host that it names.
 pub(super) struct SetIndex {
-    hosts: ByHost<Vec<usize>>,
+    hosts: ByHost,
     /// Sets with a `*` in them cover every host.
-    any: Vec<usize>,
+    any: Ids,
 }
 
-impl<T: Default> ByHost<T> {
-    fn entry(&mut self, key: &HostKey) -> Option<&mut T> {
-        Some(match key {
-            HostKey::Exact(host) => self.exact.entry(host.clone()).or_default(),
-            HostKey::Below(parent) => self.below.entry(parent.clone()).or_default(),
-            HostKey::BeginsWith(head) => self.begins.entry(head.clone()).or_default(),
+impl ByHost {
+    fn entry(&mut self, key: &HostKey) -> Option<&mut Ids> {
+        let (filed, name) = match key {
+            HostKey::Exact(host) => (&mut self.exact, host),
+            HostKey::Below(parent) => (&mut self.below, parent),
+            HostKey::BeginsWith(head) => (&mut self.begins, head),
             HostKey::Set(_) => return None,
-        })
+        };
+        Some(filed.entry(name.clone()).or_default())
     }
 
     /// What is filed under a host and under the wildcards that may cover it.
-    fn look_up<'i>(&'i self, host: &Host, mut found: impl FnMut(&'i T)) {
+    fn look_up<'i>(&'i self, host: &Host, lists: &mut Merged<'i>) {
+        let mut found = |ids| lists.add(ids);
+        let name = match host {
+            Host::Name(name) => name.as_str(),
+            Host::Ip(_) => {
+                self.exact.get(&*host.to_string()).into_iter().for_each(found);
+                return;
+            }
+        };
         if !self.exact.is_empty()
-            && let Some(exact) = self.exact.get(host)
+            && let Some(exact) = self.exact.get(name)
         {
             found(exact);
         }
-        let Host::Name(name) = host else {
-            return;
-        };
-        let name = name.as_str();
         if !self.below.is_empty() {
             let parents = name.match_indices('.').filter_map(|(dot, _)| name.get(dot + 1..));
             parents.filter_map(|parent| self.below.get(parent)).for_each(&mut found);
@@ -74,7 +81,7 @@ impl<T: Default> ByHost<T> {
 
 impl HostIndex {
     /// Files a rule under its hosts, or under none.
-    pub(super) fn file(&mut self, id: RuleId, hosts: Option<&[HostKey]>) {
+    pub(super) fn file(&mut self, id: Id, hosts: Option<&[HostKey]>) {
         let Some(hosts) = hosts else {
             self.any.push(id);
             return;
@@ -83,7 +90,13 @@ impl HostIndex {
         named.all.push(id);
         for key in hosts {
             match (key, named.hosts.entry(key)) {
-                (HostKey::Set(number), _) => named.sets.entry(*number).or_default().push(id),
+                (HostKey::Set(number), _) => {
+                    let set = Id::new(*number);
+                    match named.sets.binary_search_by(|(known, _)| known.cmp(&set)) {
+                        Ok(at) => named.sets.get_mut(at).into_iter().for_each(|(_, ids)| ids.push(id)),
+                        Err(at) => named.sets.insert(at, (set, Ids::One(id))),
+                    }
+                }
                 (_, Some(ids)) => ids.push(id),
                 (_, None) => {}
             }
@@ -109,34 +122,35 @@ impl HostIndex {
             }
             return;
         };
-        named.hosts.look_up(host, |ids| lists.add(ids));
+        named.hosts.look_up(host, lists);
         if !named.sets.is_empty() {
-            sets.look_up(host, |number| {
-                if let Some(ids) = named.sets.get(&number) {
+            for set in sets.covering(host) {
+                let at = named.sets.binary_search_by(|(known, _)| known.cmp(&set));
+                if let Some((_, ids)) = at.ok().and_then(|at| named.sets.get(at)) {
                     lists.add(ids);
                 }
-            });
+            }
         }
     }
 }
 
 impl SetIndex {
     pub(super) fn new(sets: &[Rc<HostSet>]) -> Self {
-        let mut index = Self { hosts: ByHost::default(), any: Vec::new() };
+        let mut index = Self { hosts: ByHost::default(), any: Ids::default() };
         for (number, set) in sets.iter().enumerate() {
             for pattern in &set.patterns {
-                match HostKey::of(pattern.shape()).and_then(|key| index.hosts.entry(&key)) {
-                    Some(numbers) => numbers.push(number),
-                    None => index.any.push(number),
-                }
+                let filed = HostKey::of(pattern.shape()).and_then(|key| index.hosts.entry(&key));
+                filed.unwrap_or(&mut index.any).push(Id::new(number));
             }
         }
         index
     }
 
-    /// The sets that may cover a host; one may be named more than once.
-    fn look_up(&self, host: &Host, mut found: impl FnMut(usize)) {
-        self.any.iter().for_each(|number| found(*number));
-        self.hosts.look_up(host, |numbers| numbers.iter().for_each(|number| found(*number)));
+    /// The sets that may cover a host.
+    fn covering(&self, host: &Host) -> Merged<'_> {
+        let mut sets = Merged::default();
+        sets.add(&self.any);
+        self.hosts.look_up(host, &mut sets);
+        sets
     }
 }

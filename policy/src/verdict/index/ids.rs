@@ -1,10 +1,10 @@
-//! Numbers of rules, in configuration order.
+//! Numbers of rules, in configuration order, and of host sets.
 
-/// The number of a rule: rules of earlier policies have smaller ones.
+/// The number of a rule (those of earlier policies are smaller), or of a host set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct RuleId(u32);
+pub(crate) struct Id(u32);
 
-impl RuleId {
+impl Id {
     /// A configuration is bounded at 64 MiB, and with it the number of its rules.
     pub(super) fn new(position: usize) -> Self {
         Self(u32::try_from(position).unwrap_or(u32::MAX))
@@ -20,13 +20,13 @@ impl RuleId {
 pub(super) enum Ids {
     #[default]
     None,
-    One(RuleId),
-    Many(Vec<RuleId>),
+    One(Id),
+    Many(Vec<Id>),
 }
 
 impl Ids {
     /// Appends an id; the last one again is the same.
-    pub(super) fn push(&mut self, id: RuleId) {
+    pub(super) fn push(&mut self, id: Id) {
         match self {
             Self::None => *self = Self::One(id),
             Self::One(first) if *first == id => {}
@@ -36,7 +36,7 @@ impl Ids {
         }
     }
 
-    pub(super) fn as_slice(&self) -> &[RuleId] {
+    pub(super) fn as_slice(&self) -> &[Id] {
         match self {
             Self::None => &[],
             Self::One(id) => std::slice::from_ref(id),
@@ -45,28 +45,33 @@ impl Ids {
     }
 }
 
-/// Several ascending lists as one, each id once. There are few lists, so the smallest head is found by looking.
+/// Several ascending lists as one, each id once. There are few lists, so the smallest head is found by looking;
+/// usually there is one, and no list of lists.
 #[derive(Default)]
 pub(super) struct Merged<'i> {
-    lists: Vec<&'i [RuleId]>,
+    first: &'i [Id],
+    others: Vec<&'i [Id]>,
 }
 
 impl<'i> Merged<'i> {
     pub(super) fn add(&mut self, ids: &'i Ids) {
-        if !ids.as_slice().is_empty() {
-            self.lists.push(ids.as_slice());
+        match ids.as_slice() {
+            [] => {}
+            list if self.first.is_empty() => self.first = list,
+            list => self.others.push(list),
         }
     }
 }
 
 impl Iterator for Merged<'_> {
-    type Item = RuleId;
+    type Item = Id;
 
-    fn next(&mut self) -> Option<RuleId> {
-        let smallest = *self.lists.iter().filter_map(|list| list.first()).min()?;
-        for list in &mut self.lists {
-            if let Some((first, rest)) = list.split_first()
-                && *first == smallest
+    fn next(&mut self) -> Option<Id> {
+        let heads = self.others.iter().filter_map(|list| list.first()).chain(self.first.first());
+        let smallest = *heads.min()?;
+        for list in self.others.iter_mut().chain([&mut self.first]) {
+            if let Some((head, rest)) = list.split_first()
+                && *head == smallest
             {
                 *list = rest;
             }
@@ -83,13 +88,13 @@ mod tests {
     fn lists_merge_in_order_without_repetition() {
         let ids = |numbers: &[usize]| {
             let mut ids = Ids::default();
-            numbers.iter().for_each(|number| ids.push(RuleId::new(*number)));
+            numbers.iter().for_each(|number| ids.push(Id::new(*number)));
             ids
         };
         let lists = [ids(&[]), ids(&[4]), ids(&[1, 3, 3, 9]), ids(&[0, 3, 4])];
         let mut merged = Merged::default();
         lists.iter().for_each(|list| merged.add(list));
-        let merged: Vec<_> = merged.map(RuleId::position).collect();
+        let merged: Vec<_> = merged.map(Id::position).collect();
         assert_eq!(merged, [0, 1, 3, 4, 9]);
     }
 }

@@ -3,7 +3,7 @@
 //! The keys of a rule cover every request for which it could come out other than false; that is all they
 //! promise. What they leave in too much, the rule itself sorts out.
 
-use crate::names::{Host, SpiffeId};
+use crate::names::SpiffeId;
 use crate::patterns::{AccountPattern, HostShape, NamespacePattern, PrincipalPattern, TextPattern};
 use crate::rules::{Field, HostEntry, HostSet, Policy, Predicate, Rule};
 use std::rc::Rc;
@@ -15,7 +15,7 @@ const MAX_PAIRS: usize = 256;
 const MAX_SET: usize = 8;
 
 /// An identity that a rule names.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum IdentityKey {
     /// Every workload of a namespace.
     Namespace(Box<str>),
@@ -26,7 +26,8 @@ pub(super) enum IdentityKey {
 /// A host that a rule names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum HostKey {
-    Exact(Host),
+    /// The host in its one spelling.
+    Exact(Box<str>),
     Below(Box<str>),
     BeginsWith(Box<str>),
     /// The number of a host set.
@@ -40,11 +41,6 @@ pub(super) struct RuleKeys {
 }
 
 impl IdentityKey {
-    /// The names under which rules for this workload are filed.
-    pub(super) fn of(id: &SpiffeId) -> [Self; 2] {
-        [Self::Namespace(id.namespace().into()), Self::Account(id.path().into())]
-    }
-
     fn account(pattern: &AccountPattern) -> Self {
         Self::Account(format!("/ns/{}/sa/{}", pattern.namespace(), pattern.name()).into())
     }
@@ -166,7 +162,7 @@ impl HostKey {
             HostShape::Any => return None,
             HostShape::Below(parent) => Self::Below(parent.clone()),
             HostShape::BeginsWith(head) => Self::BeginsWith(head.clone()),
-            HostShape::Exact(host) => Self::Exact(host.clone()),
+            HostShape::Exact(host) => Self::Exact(host.to_string().into()),
         })
     }
 }

@@ -14,7 +14,7 @@ use crate::facts::Facts;
 use crate::peer::Peer;
 use crate::rules::{Action, HostSet, Policy, PolicyMode};
 use hosts::HostIndex;
-pub(super) use ids::RuleId;
+pub(super) use ids::Id;
 use ids::{Ids, Merged};
 use keys::{IdentityKey, RuleKeys};
 use rustc_hash::FxHashMap;
@@ -41,8 +41,10 @@ pub(super) struct Index {
 struct ActionIndex {
     /// Rules that name no identity.
     anybody: HostIndex,
-    /// Rules by the identity that they name, or that their policy's namespace names.
-    identities: FxHashMap<IdentityKey, HostIndex>,
+    /// Rules by the namespace that they name, or that is their policy's.
+    namespaces: FxHashMap<Box<str>, HostIndex>,
+    /// Rules by the service account that they name, as the path of its SPIFFE ID.
+    accounts: FxHashMap<Box<str>, HostIndex>,
 }
 
 /// What kinds of policies apply to a source, whatever is asked for.
@@ -77,7 +79,7 @@ impl Index {
                 Some(namespace) => index.namespaces.entry(namespace.clone()).or_default().add(policy),
             }
             for (rule_at, rule) in (0_u32..).zip(&policy.rules) {
-                let id = RuleId::new(index.places.len());
+                let id = Id::new(index.places.len());
                 index.places.push((at, rule_at));
                 let keys = RuleKeys::of(policy, rule, sets);
                 let actions = match policy.action {
@@ -109,11 +111,11 @@ impl Index {
         match facts.peer() {
             Ok(Peer::Workload(id)) => {
                 actions.anybody.look_up(action, facts, &self.sets, &mut lists);
-                if !actions.identities.is_empty() {
-                    for key in IdentityKey::of(id) {
-                        if let Some(hosts) = actions.identities.get(&key) {
-                            hosts.look_up(action, facts, &self.sets, &mut lists);
-                        }
+                for (filed, name) in [(&actions.namespaces, id.namespace()), (&actions.accounts, id.path())] {
+                    if !filed.is_empty()
+                        && let Some(hosts) = filed.get(name)
+                    {
+                        hosts.look_up(action, facts, &self.sets, &mut lists);
                     }
                 }
             }
@@ -144,12 +146,16 @@ impl Index {
 }
 
 impl ActionIndex {
-    fn file(&mut self, id: RuleId, keys: &RuleKeys) {
+    fn file(&mut self, id: Id, keys: &RuleKeys) {
         match &keys.identities {
             None => self.anybody.file(id, keys.hosts.as_deref()),
             Some(identities) => {
                 for identity in identities {
-                    self.identities.entry(identity.clone()).or_default().file(id, keys.hosts.as_deref());
+                    let (filed, name) = match identity {
+                        IdentityKey::Namespace(name) => (&mut self.namespaces, name),
+                        IdentityKey::Account(path) => (&mut self.accounts, path),
+                    };
+                    filed.entry(name.clone()).or_default().file(id, keys.hosts.as_deref());
                 }
             }
         }
