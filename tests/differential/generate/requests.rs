@@ -64,10 +64,10 @@ pub(crate) struct Drawn {
     pub(crate) decides: Vec<FieldSide>,
 }
 
-/// For each one that is asked so many are drawn.
-const CHOICE: usize = 2;
+/// For every two that are asked so many are drawn.
+const CHOICE: usize = 3;
 /// How often an attribute is drawn until it fulfils a condition.
-const PATIENCE: usize = 8;
+const PATIENCE: usize = 6;
 
 /// So many requests for a policy set, half of them admitted where that can be had.
 pub(crate) fn requests(set: &PolicySet, count: usize, rng: &mut Rng) -> Vec<Drawn> {
@@ -76,7 +76,7 @@ pub(crate) fn requests(set: &PolicySet, count: usize, rng: &mut Rng) -> Vec<Draw
     let alone: Vec<(Condition, Judge)> =
         set.conditions().map(|(place, c)| (c.clone(), Judge::new(&alone(set, place, c)))).collect();
     let mut pool = Vec::new();
-    for _ in 0..count * CHOICE {
+    for _ in 0..count * CHOICE / 2 {
         let request = one(set, &alone, rng);
         let verdicts = judge.verdicts(&request);
         let decides = flipped
