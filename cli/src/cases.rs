@@ -4,7 +4,6 @@ use crate::diagnostics::Diagnostic;
 use crate::request::Request;
 use crate::source::{Entry, Node, Source, Value, Which};
 use egress_policy::Timestamp;
-use std::path::Path;
 use std::rc::Rc;
 
 /// A request with a name, and what is expected of it.
@@ -17,6 +16,8 @@ pub(crate) struct Case {
     pub(crate) reason: Option<String>,
     /// `would_deny[…]` or `would_allow[…]`, or `none`.
     pub(crate) would: Option<String>,
+    /// Whether it comes from a gateway's log.
+    pub(crate) is_logged: bool,
 }
 
 /// The keys of a case.
@@ -42,11 +43,6 @@ const KEYS: &[&str] = &[
 ];
 
 /// Reads a table.
-pub(crate) fn read(path: &Path) -> Result<Vec<Case>, Vec<Diagnostic>> {
-    from_source(&Source::read(path)?)
-}
-
-/// Reads a table that was read as a file already.
 pub(crate) fn from_source(source: &Rc<Source>) -> Result<Vec<Case>, Vec<Diagnostic>> {
     let documents = source.documents()?;
     let mut reader = Reader { source, errors: Vec::new() };
@@ -84,6 +80,7 @@ impl Reader<'_> {
             expect: None,
             reason: None,
             would: None,
+            is_logged: false,
         };
         for entry in node.entries() {
             let path = format!("cases[{at}].{}", entry.key);

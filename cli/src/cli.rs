@@ -30,6 +30,7 @@ pub(crate) enum Command {
     Diff(commands::diff::Args),
     Import(commands::import::Args),
     Merge(commands::merge::Args),
+    Suggest(commands::suggest::Args),
     Render(commands::render::Args),
     Schema(commands::schema::Args),
     Pack(commands::pack::Args),

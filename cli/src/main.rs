@@ -20,6 +20,7 @@ mod request;
 mod request_log;
 mod schema;
 mod source;
+mod suggest;
 mod yaml_out;
 
 use clap::Parser;

@@ -10,6 +10,7 @@ pub(crate) mod merge;
 pub(crate) mod pack;
 pub(crate) mod render;
 pub(crate) mod schema;
+pub(crate) mod suggest;
 pub(crate) mod test;
 pub(crate) mod unpack;
 
@@ -30,6 +31,7 @@ pub(crate) fn run(command: Command, output: Output) -> Outcome {
         Command::Diff(args) => diff::run(&args, output),
         Command::Import(args) => import::run(args, output),
         Command::Merge(args) => merge::run(&args, output),
+        Command::Suggest(args) => suggest::run(&args, output),
         Command::Render(args) => render::run(&args, output),
         Command::Schema(args) => Ok(schema::run(&args, output)),
         Command::Pack(args) => pack::run(&args, output),

@@ -10,3 +10,5 @@ mod generated;
 mod scenarios;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod suggest;
