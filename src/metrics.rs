@@ -10,8 +10,8 @@ use crate::host::{self, MetricId, MetricKind};
 use crate::plugin::Plugin;
 use egress_policy::config::Effect;
 use egress_policy::{Decision, Facts, Peer, Timestamp, Verdict};
+use rustc_hash::FxHashMap;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt::Write as _;
 
 /// The label value of those beyond what is told apart.
@@ -28,13 +28,13 @@ thread_local! {
 /// The metrics of one VM.
 struct State {
     /// By namespace and policy, one counter for each verdict.
-    decisions: HashMap<Box<str>, HashMap<Box<str>, [Counter; VERDICTS.len()]>>,
+    decisions: FxHashMap<Box<str>, FxHashMap<Box<str>, [Counter; VERDICTS.len()]>>,
     namespaces: Values,
     policies: Values,
     configs: Values,
     /// The configuration that was last told of each plugin.
-    told: HashMap<Box<str>, Box<str>>,
-    gauges: HashMap<Box<str>, MetricId>,
+    told: Vec<(Box<str>, Box<str>)>,
+    gauges: Vec<(Box<str>, MetricId)>,
     /// For the policy's label, which is put together for each decision.
     text: String,
 }
@@ -78,12 +78,12 @@ pub(crate) fn describe(plugin: &str, in_force: Option<&Plugin>) {
 impl Default for State {
     fn default() -> Self {
         Self {
-            decisions: HashMap::new(),
+            decisions: FxHashMap::default(),
             namespaces: Values::of("namespaces"),
             policies: Values::of("policies"),
             configs: Values::of("configs"),
-            told: HashMap::new(),
-            gauges: HashMap::new(),
+            told: Vec::new(),
+            gauges: Vec::new(),
             text: String::new(),
         }
     }
@@ -93,14 +93,17 @@ impl State {
     fn count(&mut self, namespace: &str, word: usize, verdict: &Verdict<'_>) {
         let mut policy = std::mem::take(&mut self.text);
         policy.clear();
-        // Writing to a string does not fail.
-        let _ = match verdict.reason.rule() {
+        match verdict.reason.rule() {
             Some(rule) => {
-                let namespace = rule.policy.namespace.as_deref().unwrap_or("*");
-                write!(policy, "{namespace}/{}", rule.policy.name)
+                policy.push_str(rule.policy.namespace.as_deref().unwrap_or("*"));
+                policy.push('/');
+                policy.push_str(&rule.policy.name);
             }
-            None => write!(policy, "{}", verdict.reason),
-        };
+            None => {
+                // Writing to a string does not fail.
+                let _ = write!(policy, "{}", verdict.reason);
+            }
+        }
         self.add(namespace, &policy, word);
         self.text = policy;
     }
@@ -136,7 +139,7 @@ impl State {
     fn describe(&mut self, name: &str, in_force: Option<&Plugin>) {
         let config =
             in_force.map(|plugin| if self.configs.admit(&plugin.hash) { &*plugin.hash } else { OTHER });
-        let before = self.told.get(name).cloned();
+        let before = self.told.iter().find(|(known, _)| **known == *name).map(|(_, config)| config.clone());
         if let Some(before) = before.as_deref().filter(|before| Some(*before) != config) {
             self.config_info(name, before, 0);
         }
@@ -144,12 +147,14 @@ impl State {
             Some(config) => {
                 self.config_info(name, config, 1);
                 if before.as_deref() != Some(config) {
-                    self.told.insert(name.into(), config.into());
+                    let config = config.into();
+                    self.told.retain(|(known, _)| **known != *name);
+                    self.told.push((name.into(), config));
                 }
             }
             None if before.is_none() => return,
             None => {
-                self.told.remove(name);
+                self.told.retain(|(known, _)| **known != *name);
             }
         }
         let policies = in_force.map_or(0, |plugin| plugin.engine.policies().len());
@@ -165,10 +170,13 @@ impl State {
 
     /// A gauge that the host does not take is a gap in a graph, nothing more.
     fn gauge(&mut self, name: String, value: u64) {
-        let id = match self.gauges.get(name.as_str()) {
-            Some(id) => *id,
+        let id = match self.gauges.iter().find(|(known, _)| **known == *name) {
+            Some((_, id)) => *id,
             None => match host::define_metric(MetricKind::Gauge, &name) {
-                Ok(id) => *self.gauges.entry(name.into()).or_insert(id),
+                Ok(id) => {
+                    self.gauges.push((name.into(), id));
+                    id
+                }
                 Err(_) => return,
             },
         };

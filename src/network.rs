@@ -10,8 +10,8 @@ use egress_policy::{
     Attributes, BrokenHello, Decision, Facts, HelloReader, Opening, Progress, Protocol, Reason, Timestamp,
     Verdict,
 };
+use rustc_hash::FxHashMap;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 
 /// How long a client has for its ClientHello; the first second may be over at once.
@@ -70,9 +70,9 @@ enum Destination {
 #[derive(Default)]
 pub(crate) struct Waiting {
     /// Those whose ClientHello is not whole, each with the second that it may still see.
-    hellos: RefCell<HashMap<u32, (u32, Rc<Shared>)>>,
+    hellos: RefCell<FxHashMap<u32, (u32, Rc<Shared>)>>,
     /// Those whose site's address is awaited.
-    dialling: RefCell<HashMap<u32, Rc<Shared>>>,
+    dialling: RefCell<FxHashMap<u32, Rc<Shared>>>,
     /// Whether ticks come faster than once a second.
     hurries: Cell<bool>,
     /// Seconds so far, and the host's clock at the last.
