@@ -17,6 +17,7 @@ pub(crate) struct Seen {
     pub(crate) request: Request,
     /// What the gateway said of it; empty where it was admitted and nothing was to be said.
     pub(crate) reason: String,
+    /// Whether policies admitted it, which a rehearsal of refusing it does not count as.
     pub(crate) admitted: bool,
 }
 
@@ -88,7 +89,7 @@ fn audited(at: usize, line: Audit) -> Seen {
         source_ip: line.source.as_deref().and_then(address),
         ..Request::default()
     };
-    let admitted = line.verdict.ends_with("allow") || line.verdict == "would_deny";
+    let admitted = line.verdict.ends_with("allow");
     Seen { name: name(at, &request), request, reason: line.reason, admitted }
 }
 
@@ -105,7 +106,9 @@ fn accessed(at: usize, fields: &Map<String, Value>) -> Option<Seen> {
     let host = if network { sni.clone().filter(named) } else { text("authority") };
     let state = text("egress_authz").unwrap_or_default();
     let details = text("response_code_details").unwrap_or_default();
-    let denied = inside(&state, "deny[").or_else(|| inside(&details, "egress_authz_denied["));
+    // In DRY_RUN mode the state says only what would have been.
+    let denied = ["deny[", "would_deny["].iter().find_map(|word| inside(&state, word));
+    let denied = denied.or_else(|| inside(&details, "egress_authz_denied["));
     let admitted = denied.is_none();
     let reason = denied.or_else(|| inside(&state, "allow[")).unwrap_or_default();
     let source_ip = text("downstream_remote_address").as_deref().and_then(address);
