@@ -24,6 +24,7 @@ filter:
 
 test: lint filter setup ## Everything that needs neither root nor a Debian package, as CI runs it
 	@cargo test --workspace
+	@$(MAKE) --no-print-directory test-oldest
 
 lint: $(DENY) ## Formatting, lints as errors, documentation, licences (and advisories where their database is reached)
 	@cargo fmt --all --check
@@ -158,3 +159,23 @@ test-mesh: build setup ## What needs root and Debian packages: the image through
 	  apt-get install --yes --quiet --no-install-recommends $$missing netavark aardvark-dns >/dev/null; fi
 	@cargo build --quiet --package egress-image
 	@cargo test --quiet --package egress-delivery-tests --test registry --test containers -- --ignored --test-threads 1
+
+# --- operations ---
+# Envoy lines that are supported, oldest first; what one of them cannot do its tests print as not applicable.
+ENVOY_LINES := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
+# End to end: all test binaries of tests/ but the comparison with native RBAC and the long ones, which have targets of their own.
+END_TO_END := $(filter-out differential net_soak,$(shell sed -n '/^\[\[test\]\]/,/^path/s/^name = "\(.*\)"/\1/p' tests/Cargo.toml))
+.PHONY: test-oldest test-matrix soak
+
+test-oldest: # The stories on the oldest Envoy, as part of `make test`
+	@ENVOY= ENVOY_VERSION=$(firstword $(ENVOY_LINES)) cargo test --quiet --package egress-tests --test http_stories --test net_stories
+
+test-matrix: filter ## The end-to-end tests on every supported Envoy line (ENVOY_LINES="1.36.4 1.40.0")
+	@set -e; failed=; for version in $(ENVOY_LINES); do \
+	  echo "== Envoy $$version"; \
+	  ENVOY= ENVOY_VERSION=$$version cargo test --quiet --no-fail-fast --package egress-tests $(END_TO_END:%=--test %) -- --nocapture || failed="$$failed $$version"; \
+	done; test -z "$$failed" || { echo "failed on$$failed"; exit 1; }
+
+soak: filter setup ## The long ones: updates and a flood under load, a thousand updates, churning connections
+	@EGRESS_SOAK=1 cargo test --quiet --package egress-tests --test ops_updates --test ops_flood -- --nocapture
+	@EGRESS_SOAK_SECONDS=60 cargo test --quiet --package egress-tests --test net_soak -- --nocapture
