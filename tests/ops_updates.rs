@@ -72,8 +72,11 @@ struct Tally {
 
 impl Tally {
     fn ask(&self, client: &mut KeepAlive, at: u64) {
-        let host = ["flip.example.com", "always.example.com", "flip.example.com", "never.example.com"];
-        let host = host[usize::try_from(at % 4).unwrap_or_default()];
+        let host = match at % 4 {
+            0 | 2 => "flip.example.com",
+            1 => "always.example.com",
+            _ => "never.example.com",
+        };
         let before = self.in_force.load(Ordering::SeqCst);
         let status = client.get(host, "");
         let after = self.in_force.load(Ordering::SeqCst);
