@@ -24,7 +24,6 @@ filter:
 
 test: lint filter setup ## Everything that needs neither root nor a Debian package, as CI runs it
 	@cargo test --workspace
-	@$(MAKE) --no-print-directory test-oldest
 
 lint: $(DENY) ## Formatting, lints as errors, documentation, licences (and advisories where their database is reached)
 	@cargo fmt --all --check
@@ -167,7 +166,7 @@ ENVOY_LINES := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
 END_TO_END := $(filter-out differential net_soak,$(shell sed -n '/^\[\[test\]\]/,/^path/s/^name = "\(.*\)"/\1/p' tests/Cargo.toml))
 .PHONY: test-oldest test-matrix soak
 
-test-oldest: # The stories on the oldest Envoy, as part of `make test`
+test-oldest: filter ## The stories on the oldest supported Envoy
 	@ENVOY= ENVOY_VERSION=$(firstword $(ENVOY_LINES)) cargo test --quiet --package egress-tests --test http_stories --test net_stories
 
 test-matrix: filter ## The end-to-end tests on every supported Envoy line (ENVOY_LINES="1.36.4 1.40.0")
