@@ -206,7 +206,18 @@ fn refuses_until_repaired(wasm: Wasm, said: &str) -> Result<()> {
 
 fn a_bad_configuration_at_the_start_refuses_everything(_: &mut Rig) -> Result<()> {
     let wasm = Wasm::new(paths::filter_wasm()?, &json!({"polices": []}));
-    refuses_until_repaired(wasm, "egress-authz: polices: unknown key; write `policies`")
+    refuses_until_repaired(wasm, "egress-authz: polices: unknown key; write `policies`")?;
+    // TCP: closed, whoever it is.
+    let wasm = Wasm::new(paths::filter_wasm()?, &json!({"polices": []}));
+    let shape = Shape::new(vec![Listener::new(Kind::Mtls443, Filter::Wasm(wasm))]);
+    let mesh = Mesh::start_with(&EnvoyBinary::find()?, &shape, &[], &Options::default())?;
+    let stream = mesh.direct("mtls443", Some(mesh.identity("a/x")?), Some("www.example.com"), &["istio"]);
+    if let Ok(mut stream) = stream {
+        let _ = stream.send(b"anything");
+        ensure!(stream.receive_all()?.is_empty(), "TCP: something came back");
+    }
+    ensure!(mesh.world().seen().reached() == 0, "TCP: something reached a site");
+    Ok(())
 }
 
 fn a_missing_wasm_refuses_everything(_: &mut Rig) -> Result<()> {

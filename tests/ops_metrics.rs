@@ -29,6 +29,7 @@ const INFO: &str = "egress_authz_config_info";
 fn main() -> ExitCode {
     let tests = tests![
         every_metric_has_its_labels,
+        istio_takes_the_names_apart,
         no_decision_is_lost_in_an_update,
         the_gauge_of_a_former_configuration_is_zero,
         two_plugins_of_one_vm_do_not_fight,
@@ -108,6 +109,28 @@ fn every_metric_has_its_labels(rig: &mut Rig) -> Result<()> {
     let text = envoy.prometheus()?;
     ensure!(text.contains("# TYPE egress_authz_decisions counter\n"), "the counter has no type");
     ensure!(text.contains("# TYPE egress_authz_config_info gauge\n"), "the gauge has no type");
+    Ok(())
+}
+
+/// Istio's bootstrap makes `(LABEL=\\.=(.*?);\\.;)` of each of `extraStatTags`, and Envoy cuts the first group out of the name.
+fn istio_takes_the_names_apart(rig: &mut Rig) -> Result<()> {
+    ensure!(rig.status("a/x", "http://www.example.org/")? == 403);
+    await_sum(rig.envoy(), DECISIONS, &[("namespace", "a"), ("policy", "no_allow_matched")], 2.0)?;
+    let names: Vec<String> =
+        rig.envoy().stats("^wasmcustom")?.into_keys().filter(|name| name.contains("egress_authz")).collect();
+    ensure!(names.len() > 4, "{names:?}");
+    for whole in &names {
+        let mut name = whole.clone();
+        for label in ["namespace", "verdict", "policy", "plugin", "version", "config"] {
+            if let Some(start) = name.find(&format!("{label}=.="))
+                && let Some(end) = name.get(start..).and_then(|rest| rest.find(";.;"))
+            {
+                name.replace_range(start..start + end + ";.;".len(), "");
+            }
+        }
+        let bare = name.strip_prefix("wasmcustom.").unwrap_or_default();
+        ensure!([DECISIONS, POLICIES, EXPIRING, INFO].contains(&bare), "{whole} leaves {name}");
+    }
     Ok(())
 }
 
