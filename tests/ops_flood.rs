@@ -84,7 +84,7 @@ fn flooded(rig: &Rig, namespaces: &[String], meanwhile: impl Fn() -> Result<()>)
         })
         .collect();
     let outcome = (|| {
-        while start.elapsed() < Duration::from_secs(4) {
+        while start.elapsed() < Duration::from_secs(3) {
             meanwhile()?;
             sleep(Duration::from_millis(500));
         }
@@ -124,7 +124,7 @@ fn a_flood_hides_nobody(rig: &mut Rig) -> Result<()> {
         Ok(())
     })?;
     // The last second's count comes with the next tick.
-    sleep(Duration::from_millis(2_200));
+    sleep(Duration::from_millis(2_100));
     let lines = audit::lines_since(rig.envoy(), mark);
     let (noisy, suppressed) = told(&lines, "noisy");
     let rate = refused * 1_000 / u64::try_from(elapsed.as_millis())?;
@@ -149,7 +149,7 @@ fn many_noisy_namespaces_are_bounded_together(rig: &mut Rig) -> Result<()> {
     let mark = audit::mark(rig.envoy());
     let namespaces: Vec<String> = (0..25).map(|at| format!("loud-{at}")).collect();
     let (_, elapsed) = flooded(rig, &namespaces, || Ok(()))?;
-    sleep(Duration::from_millis(2_200));
+    sleep(Duration::from_millis(2_100));
     let lines = audit::lines_since(rig.envoy(), mark);
     let written = lines.iter().filter(|line| line["verdict"] == "deny").count();
     let seconds = usize::try_from(elapsed.as_secs() + 2)?;

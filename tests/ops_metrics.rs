@@ -13,7 +13,9 @@ use egress_lab::envoy::Options;
 use egress_lab::filter::{Filter, Wasm};
 use egress_lab::gateway::Update;
 use egress_lab::paths;
+use egress_lab::provision::EnvoyBinary;
 use egress_lab::shape::{Kind, Listener, Shape};
+use egress_lab::story::{Player, Story};
 use egress_tests::clock::from_now;
 use egress_tests::keepalive::KeepAlive;
 use egress_tests::prometheus::{await_sum, page, sum};
@@ -28,6 +30,7 @@ const INFO: &str = "egress_authz_config_info";
 
 fn main() -> ExitCode {
     let tests = tests![
+        every_metric_is_there_after_the_demo,
         every_metric_has_its_labels,
         istio_takes_the_names_apart,
         no_decision_is_lost_in_an_update,
@@ -48,6 +51,32 @@ fn start() -> Result<Rig> {
         Listener::new(Kind::Ambient80, filter()?),
     ];
     Rig::of(Shape::new(listeners), &["a/x", "b/y"], &Options { concurrency: 2, ..Options::default() })
+}
+
+/// As `make demo DEMO="--only A,A2,E8,E9 --metrics"` shows them.
+fn every_metric_is_there_after_the_demo(_: &mut Rig) -> Result<()> {
+    let mut stories = Story::load_all(&paths::repo_dir()?.join("tests/stories"))?;
+    stories.retain(|story| ["A", "A2", "E8", "E9"].contains(&story.name.as_str()));
+    let mut player = Player::new(EnvoyBinary::find()?, paths::filter_wasm()?);
+    player.metrics = true;
+    let outcome = player.play(&stories)?;
+    ensure!(outcome.ok(), "a story is not as told");
+    for (name, labels) in [
+        (DECISIONS, ["namespace=\"", "verdict=\"allow\"", "policy=\""].as_slice()),
+        (DECISIONS, &["namespace=\"", "verdict=\"deny\"", "policy=\""]),
+        (DECISIONS, &["namespace=\"", "verdict=\"would_deny\"", "policy=\""]),
+        (POLICIES, &["plugin=\""]),
+        (EXPIRING, &["plugin=\""]),
+        (INFO, &["plugin=\"", "version=\"", "config=\""]),
+    ] {
+        let start = format!("{name}{{");
+        let shown = outcome
+            .metrics
+            .iter()
+            .any(|line| line.starts_with(&start) && labels.iter().all(|label| line.contains(label)));
+        ensure!(shown, "no {name} with {labels:?}: {:#?}", outcome.metrics);
+    }
+    Ok(())
 }
 
 fn every_metric_has_its_labels(rig: &mut Rig) -> Result<()> {

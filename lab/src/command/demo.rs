@@ -26,6 +26,9 @@ pub(super) struct Arguments {
     /// The filter; by default what `make build` leaves
     #[arg(long, value_name = "FILE")]
     wasm: Option<PathBuf>,
+    /// Show in the end what the gateways' Prometheus pages say of the filter
+    #[arg(long)]
+    metrics: bool,
     /// How to print what came of it
     #[arg(long, default_value = "table")]
     format: Format,
@@ -68,16 +71,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Some(Which::Network) => player.protocols = vec![Protocol::Network],
         None => {}
     }
+    player.metrics = arguments.metrics;
     let start = Instant::now();
     eprintln!("Playing on Envoy {} ({}) …", player.binary.version, player.binary.origin);
     let outcome = player.play(&stories)?;
     match arguments.format {
-        Format::Table => print_table(&outcome.rows)?,
+        Format::Table => {
+            print_table(&outcome.rows)?;
+            outcome.metrics.iter().for_each(|line| println!("{line}"));
+        }
         Format::Json => {
             println!(
                 "{}",
                 serde_json::to_string_pretty(
-                    &json!({"ok": outcome.ok(), "rows": outcome.rows, "impossible": outcome.impossible})
+                    &json!({"ok": outcome.ok(), "rows": outcome.rows, "impossible": outcome.impossible, "metrics": outcome.metrics})
                 )?
             )
         }

@@ -34,6 +34,8 @@ pub struct Player {
     pub protocols: Vec<Protocol>,
     /// What happens when the filter's VM fails.
     pub failure_policy: FailurePolicy,
+    /// Whether to read the gateways' Prometheus pages in the end; the filter tells once a second, so that takes one more each.
+    pub metrics: bool,
 }
 
 /// What a refused HTTP client reads, of our filter and of Istio's own.
@@ -51,6 +53,8 @@ pub struct Outcome {
     pub rows: Vec<Row>,
     /// Requests that this version of Envoy cannot play.
     pub impossible: usize,
+    /// What the gateways' Prometheus pages said of the filter in the end, where that was asked for.
+    pub metrics: BTreeSet<String>,
 }
 
 // === impl Outcome ===
@@ -74,6 +78,7 @@ impl Player {
             wasm,
             protocols: vec![Protocol::Http, Protocol::Network],
             failure_policy: FailurePolicy::default(),
+            metrics: false,
         }
     }
 
@@ -89,6 +94,7 @@ impl Player {
             }
         }
         let mut rows = Vec::new();
+        let mut metrics = BTreeSet::new();
         for (wish, group) in &by_shape {
             let names: Vec<&str> = group.iter().map(|(_, story)| story.name.as_str()).collect();
             let requests: Vec<&Request> = group
@@ -103,6 +109,13 @@ impl Player {
                     self.play_on(&mut stage, story).with_context(|| format!("story {}", story.name))?;
                 rows.extend(played.into_iter().map(|row| (*index, row)));
             }
+            if self.metrics {
+                sleep(Duration::from_millis(1_200));
+                let page = stage.mesh.gateway().envoy().prometheus()?;
+                metrics.extend(
+                    page.lines().filter(|line| line.starts_with("egress_authz_")).map(ToOwned::to_owned),
+                );
+            }
         }
         rows.sort_by_key(|(index, _)| *index);
         let impossible = stories
@@ -112,7 +125,7 @@ impl Player {
                 self.protocols.contains(&request.over.protocol()) && !self.can(wish, request)
             })
             .count();
-        Ok(Outcome { rows: rows.into_iter().map(|(_, row)| row).collect(), impossible })
+        Ok(Outcome { rows: rows.into_iter().map(|(_, row)| row).collect(), impossible, metrics })
     }
 
     fn plays(&self, wish: &GatewayShape, request: &Request) -> bool {
