@@ -178,3 +178,15 @@ test-matrix: filter ## The end-to-end tests on every supported Envoy line (ENVOY
 soak: filter setup ## The long ones: updates and a flood under load, a thousand updates, churning connections
 	@EGRESS_SOAK=1 cargo test --quiet --package egress-tests --test ops_updates --test ops_flood -- --nocapture
 	@EGRESS_SOAK_SECONDS=60 cargo test --quiet --package egress-tests --test net_soak -- --nocapture
+
+# --- bench ---
+.PHONY: bench bench-build
+
+bench: bench-build ## Measure, and hold against what is promised; ~15 minutes (BENCH=--quick: a look of 2)
+	@cargo bench --quiet --package egress-bench --bench core -- --noplot | grep -E 'time:' || true
+	@EGRESSCTL=$(abspath $(or $(CARGO_TARGET_DIR),target)/release/egressctl) \
+	  cargo run --quiet --profile bench --package egress-bench -- run $(BENCH)
+
+bench-build: build
+	@cargo build --quiet --release --target wasm32-wasip1 --package egress-bench-baseline
+	@cargo build --quiet --profile bench --package egress-bench

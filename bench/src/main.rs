@@ -2,15 +2,19 @@
 
 use std::hint::black_box;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use egress_bench::core::{Asker, engine};
+use egress_bench::gateway::{Field, Lane, What};
 use egress_bench::measure::core::COUNTED_DECISIONS;
-use egress_bench::measure::{Effort, Rig, bundles, connections, core, latency, load, requests, rivals};
+use egress_bench::measure::{
+    AT_ONCE, Effort, Rig, bundles, calls, connections, core, latency, load, requests, rivals,
+};
 use egress_bench::report::{Machine, Results};
 use egress_bench::shapes::Shape;
+use egress_lab::shape::Kind;
 use egress_policy::Engine;
 
 /// What a decision of egress-authz costs.
@@ -31,6 +35,21 @@ enum Command {
         #[arg(long, value_delimiter = ',')]
         only: Vec<Part>,
     },
+    /// Load one filter for a while, for a profiler; prints the gateway's process id and CPU per request.
+    Drive {
+        /// What stands there.
+        #[arg(value_enum)]
+        what: Driven,
+        /// How many policies ours has.
+        #[arg(long, default_value_t = 10)]
+        policies: usize,
+        /// How long.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// Requests under way at once.
+        #[arg(long, default_value_t = AT_ONCE)]
+        at_once: usize,
+    },
     /// Decide a few times, for callgrind.
     #[command(hide = true)]
     Decide {
@@ -42,8 +61,17 @@ enum Command {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Driven {
+    Nothing,
+    NoCalls,
+    ThreeCalls,
+    Ours,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     Core,
+    Calls,
     Rivals,
     Requests,
     Connections,
@@ -55,6 +83,24 @@ enum Part {
 fn main() -> Result<ExitCode> {
     match Arguments::parse().command {
         Command::Run { quick, only } => run(quick, &only),
+        Command::Drive { what, policies, seconds, at_once } => {
+            let probe = Shape::Namespaces.probe(policies);
+            let what = match what {
+                Driven::Nothing => What::Nothing,
+                Driven::NoCalls => What::Baseline(0),
+                Driven::ThreeCalls => What::Baseline(3),
+                Driven::Ours => What::Ours(Shape::Namespaces.config(policies)),
+            };
+            let rig = Rig::new(Effort::FULL)?;
+            let lane = Lane::new("driven", what, probe);
+            let field = Field::start(Kind::Mtls80, vec![lane], rig.http_site, &rig.options())?;
+            println!("{}", field.pid());
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_secs(seconds) {
+                println!("{:.1} µs", rig.one_burst(&field, 4_000, at_once)?);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Decide { shape, policies } => {
             let shape = Shape::named(&shape).context("no such shape")?;
             let engine = engine(&shape.config(policies))?;
@@ -81,6 +127,9 @@ fn run(quick: bool, only: &[Part]) -> Result<ExitCode> {
         wanted
     };
     let mut results = Results { machine: Some(Machine::here(quick)?), ..Results::default() };
+    if wanted(Part::Calls) {
+        results.calls = calls::measure(&rig)?;
+    }
     if wanted(Part::Rivals) {
         results.rivals = Some(rivals::measure(&rig)?);
     }

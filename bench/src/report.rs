@@ -11,6 +11,7 @@ use egress_lab::provision::EnvoyBinary;
 use serde::Serialize;
 
 use crate::measure::bundles::{Bundle, LIMIT};
+use crate::measure::calls::Calls;
 use crate::measure::connections::Connections;
 use crate::measure::core::{Core, NativeLoad};
 use crate::measure::latency::{Latency, RATE};
@@ -25,6 +26,8 @@ use crate::stats::Estimate;
 pub struct Results {
     /// Where.
     pub machine: Option<Machine>,
+    /// Crossings of the sandbox's border.
+    pub calls: Vec<Calls>,
     /// Beside other filters.
     pub rivals: Option<Rivals>,
     /// Flatness by shape.
@@ -203,6 +206,20 @@ impl Results {
                         interval,
                         holds,
                     ],
+                );
+            }
+            text.push('\n');
+        }
+        if !self.calls.is_empty() {
+            head(
+                &mut text,
+                "Crossings of the sandbox's border, per request",
+                &["filter", "callbacks", "host calls", "which"],
+            );
+            for one in &self.calls {
+                row(
+                    &mut text,
+                    &[one.name.clone(), number(one.callbacks), number(one.host_calls), one.names.join(", ")],
                 );
             }
             text.push('\n');

@@ -47,7 +47,7 @@ pub fn measure(rig: &Rig) -> Result<Vec<Connections>> {
     for dialler in &diallers {
         rig.block_on(dialler.burst(AT_ONCE * 2, AT_ONCE))?;
     }
-    let connections = if rig.effort.quick { 64 } else { 192 };
+    let connections = 64;
     let mut costs = vec![Vec::new(); diallers.len()];
     let mut random = Random(2);
     for _ in 0..rig.effort.rounds {

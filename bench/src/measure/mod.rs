@@ -1,6 +1,7 @@
 //! The measurements: each module answers one question.
 
 pub mod bundles;
+pub mod calls;
 pub mod connections;
 pub mod core;
 pub mod latency;
@@ -20,14 +21,15 @@ use crate::gateway::Field;
 use crate::stats::Random;
 
 /// Requests under way at once: enough that a worker is never idle, few enough that it is not flooded.
-const AT_ONCE: usize = 16;
+pub const AT_ONCE: usize = 16;
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Effort {
     /// Rounds of each comparison.
     pub rounds: usize,
-    /// How long one lane is loaded in one round, roughly.
+    /// How long one lane is loaded in one round, roughly: short, so that what else the machine does in a moment
+    /// hits all lanes of the round alike.
     pub slice: Duration,
     /// Whether this is a look and not a result: fewer sizes, too.
     pub quick: bool,
@@ -35,9 +37,9 @@ pub struct Effort {
 
 impl Effort {
     /// What a result takes.
-    pub const FULL: Self = Self { rounds: 21, slice: Duration::from_millis(250), quick: false };
+    pub const FULL: Self = Self { rounds: 61, slice: Duration::from_millis(70), quick: false };
     /// A look.
-    pub const QUICK: Self = Self { rounds: 5, slice: Duration::from_millis(120), quick: true };
+    pub const QUICK: Self = Self { rounds: 11, slice: Duration::from_millis(70), quick: true };
 }
 
 /// What the measurements share.
@@ -100,6 +102,19 @@ impl Rig {
             }
         }
         Ok(costs)
+    }
+
+    /// CPU of the gateway per request in microseconds, for one burst through its first lane.
+    ///
+    /// # Errors
+    /// When a request is not allowed.
+    pub fn one_burst(&self, field: &Field, requests: usize, at_once: usize) -> Result<f64> {
+        let clients = self.block_on(field.clients())?;
+        let client = clients.first().context("no lane")?;
+        let before = cpu::process(field.pid())?;
+        self.block_on(client.burst(requests, at_once))?;
+        let spent = cpu::process(field.pid())?.saturating_sub(before);
+        Ok(spent.as_secs_f64() * 1e6 / as_f64(requests))
     }
 
     /// Warms a lane up, and how many requests fill a slice.

@@ -39,9 +39,10 @@ impl Host {
             return parse_ipv6(inner).map(|ip| Self::Ip(canonical(ip)));
         }
         let bytes = bytes.strip_suffix(b".").unwrap_or(bytes);
-        let name = fold_name(bytes)?;
-        if !ends_in_number(&name) {
-            return Ok(Self::Name(HostName(name)));
+        let last_label = check_name(bytes)?;
+        let name = std::str::from_utf8(bytes).map_err(|_| MalformedHost)?.to_ascii_lowercase();
+        if !is_number(name.get(last_label..).unwrap_or_default()) {
+            return Ok(Self::Name(HostName(name.into_boxed_str())));
         }
         parse_ipv4(&name).map(|ip| Self::Ip(IpAddr::V4(ip)))
     }
@@ -103,39 +104,50 @@ pub(super) fn canonical(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
 }
 
-/// Folds case and checks alphabet and lengths of a dotted name.
-fn fold_name(bytes: &[u8]) -> Result<Box<str>, MalformedHost> {
+/// What a byte is in a name: every request comes by here, byte by byte.
+const IS_IN_LABEL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut rest: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    while let [byte, others @ ..] = rest {
+        if let Some(slot) = table.split_at_mut(*byte as usize).1.first_mut() {
+            *slot = true;
+        }
+        rest = others;
+    }
+    table
+};
+
+/// Checks alphabet and lengths of a dotted name; where its last label begins.
+fn check_name(bytes: &[u8]) -> Result<usize, MalformedHost> {
     if bytes.is_empty() || bytes.len() > MAX_NAME {
         return Err(MalformedHost);
     }
-    let mut label = 0_usize;
-    for &byte in bytes {
-        label = match byte {
-            b'.' if label > 0 => 0,
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' if label < MAX_LABEL => label + 1,
-            _ => return Err(MalformedHost),
-        };
+    let mut label_start = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if IS_IN_LABEL.get(usize::from(byte)) == Some(&true) {
+            continue;
+        }
+        if byte != b'.' || at == label_start || at - label_start > MAX_LABEL {
+            return Err(MalformedHost);
+        }
+        label_start = at + 1;
     }
-    if label == 0 {
-        return Err(MalformedHost);
+    match bytes.len() - label_start {
+        1..=MAX_LABEL => Ok(label_start),
+        _ => Err(MalformedHost),
     }
-    let name = std::str::from_utf8(bytes).map_err(|_| MalformedHost)?;
-    Ok(name.to_ascii_lowercase().into_boxed_str())
 }
 
-/// Whether a resolver may take the name for a number (WHATWG URL, "ends in a number"): the last label is
+/// Whether a resolver may take a name with this last label for a number (WHATWG URL, "ends in a number"): it is
 /// decimal, or hexadecimal with `0x`.
-fn ends_in_number(name: &str) -> bool {
-    // Every request comes by here: the few bytes of a last label are found soonest one by one.
-    let after_dot = name.bytes().rposition(|byte| byte == b'.').map_or(0, |dot| dot + 1);
-    let last = name.get(after_dot..).unwrap_or_default();
-    if !last.starts_with(|first: char| first.is_ascii_digit()) {
+fn is_number(label: &str) -> bool {
+    if !label.as_bytes().first().is_some_and(u8::is_ascii_digit) {
         return false;
     }
-    if last.bytes().all(|byte| byte.is_ascii_digit()) {
+    if label.bytes().all(|byte| byte.is_ascii_digit()) {
         return true;
     }
-    last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    label.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Four plain decimals: no leading zeros (some resolvers read those as octal), no shorter forms.

@@ -1,7 +1,7 @@
 //! The policies of one configuration, compiled for its protocol, and the decision.
 
 use super::guards;
-use super::index::{Index, Scope};
+use super::index::{Candidates, Index, Scope};
 use super::reason::{Reason, RuleRef};
 use super::trace::{Step, Trace};
 use super::view::{View, is_expired};
@@ -204,7 +204,9 @@ impl Engine {
         view: View,
         trace: &mut impl Trace,
     ) -> Option<RuleRef<'e>> {
-        self.rules(action, facts)
+        let candidates = self.index.candidates(action, facts);
+        trace.look_ups(candidates.look_ups());
+        self.rules_at(candidates)
             .filter(|rule| view.enforced(rule.policy, facts))
             .find(|rule| rule.matches(facts, trace))
     }
@@ -222,10 +224,12 @@ impl Engine {
     }
 
     /// The rules of an action that may match, in configuration order.
-    fn rules(&self, action: Action, facts: &Facts<'_>) -> impl Iterator<Item = RuleRef<'_>> + use<'_> {
-        self.index
-            .candidates(action, facts)
-            .filter_map(|(policy, rule)| Some(RuleRef { policy: self.policies.get(policy)?, rule }))
+    fn rules<'e>(&'e self, action: Action, facts: &Facts<'_>) -> impl Iterator<Item = RuleRef<'e>> + use<'e> {
+        self.rules_at(self.index.candidates(action, facts))
+    }
+
+    fn rules_at<'e>(&'e self, candidates: Candidates<'e>) -> impl Iterator<Item = RuleRef<'e>> + use<'e> {
+        candidates.filter_map(|(policy, rule)| Some(RuleRef { policy: self.policies.get(policy)?, rule }))
     }
 }
 

@@ -38,6 +38,8 @@ pub trait Trace {
     fn step(&mut self, step: Step, hit: bool);
     /// A rule of a policy that applies was asked.
     fn rule(&mut self, policy: &Policy, rule: usize, truth: Truth);
+    /// So many names were looked up in the index to find the rules of an action: for those who count work.
+    fn look_ups(&mut self, _names: usize) {}
 }
 
 impl Trace for () {

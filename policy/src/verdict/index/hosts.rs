@@ -55,26 +55,22 @@ impl ByHost {
 
     /// What is filed under a host and under the wildcards that may cover it.
     fn look_up<'i>(&'i self, host: &Host, lists: &mut Merged<'i>) {
-        let mut found = |ids| lists.add(ids);
-        let name = match host {
-            Host::Name(name) => name.as_str(),
-            Host::Ip(_) => {
-                self.exact.get(&*host.to_string()).into_iter().for_each(found);
-                return;
+        let mut find = |filed: &'i FxHashMap<_, _>, name: &str| {
+            if let Some(ids) = lists.look_up(filed, name) {
+                lists.add(ids);
             }
         };
-        if !self.exact.is_empty()
-            && let Some(exact) = self.exact.get(name)
-        {
-            found(exact);
+        let name = match host {
+            Host::Name(name) => name.as_str(),
+            Host::Ip(_) => return find(&self.exact, &host.to_string()),
+        };
+        find(&self.exact, name);
+        if self.below.is_empty() && self.begins.is_empty() {
+            return;
         }
-        if !self.below.is_empty() {
-            let parents = name.match_indices('.').filter_map(|(dot, _)| name.get(dot + 1..));
-            parents.filter_map(|parent| self.below.get(parent)).for_each(&mut found);
-        }
-        if !self.begins.is_empty() {
-            let heads = name.match_indices('.').filter_map(|(dot, _)| name.get(..dot));
-            heads.filter_map(|head| self.begins.get(head)).for_each(&mut found);
+        for (dot, _) in name.match_indices('.') {
+            find(&self.below, name.get(dot + 1..).unwrap_or_default());
+            find(&self.begins, name.get(..dot).unwrap_or_default());
         }
     }
 }
@@ -124,7 +120,9 @@ impl HostIndex {
         };
         named.hosts.look_up(host, lists);
         if !named.sets.is_empty() {
-            for set in sets.covering(host) {
+            let covering = sets.covering(host);
+            lists.count(&covering);
+            for set in covering {
                 let at = named.sets.binary_search_by(|(known, _)| known.cmp(&set));
                 if let Some((_, ids)) = at.ok().and_then(|at| named.sets.get(at)) {
                     lists.add(ids);

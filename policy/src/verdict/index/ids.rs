@@ -1,5 +1,7 @@
 //! Numbers of rules, in configuration order, and of host sets.
 
+use rustc_hash::FxHashMap;
+
 /// The number of a rule (those of earlier policies are smaller), or of a host set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Id(u32);
@@ -51,9 +53,29 @@ impl Ids {
 pub(super) struct Merged<'i> {
     first: &'i [Id],
     others: Vec<&'i [Id]>,
+    look_ups: usize,
 }
 
 impl<'i> Merged<'i> {
+    /// What is filed under a name.
+    pub(super) fn look_up<T>(&mut self, filed: &'i FxHashMap<Box<str>, T>, name: &str) -> Option<&'i T> {
+        if filed.is_empty() {
+            return None;
+        }
+        self.look_ups += 1;
+        filed.get(name)
+    }
+
+    /// Counts what was looked up elsewhere for these lists.
+    pub(super) fn count(&mut self, others: &Merged<'_>) {
+        self.look_ups += others.look_ups;
+    }
+
+    /// How many names have been looked up.
+    pub(super) fn look_ups(&self) -> usize {
+        self.look_ups
+    }
+
     pub(super) fn add(&mut self, ids: &'i Ids) {
         match ids.as_slice() {
             [] => {}

@@ -47,6 +47,12 @@ struct ActionIndex {
     accounts: FxHashMap<Box<str>, HostIndex>,
 }
 
+/// Rules that may match a request, in configuration order: positions of policy and rule.
+pub(super) struct Candidates<'i> {
+    lists: Merged<'i>,
+    places: &'i [(u32, u32)],
+}
+
 /// What kinds of policies apply to a source, whatever is asked for.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Scope {
@@ -96,12 +102,8 @@ impl Index {
         index
     }
 
-    /// The rules of an action that may match, in configuration order: positions of policy and rule.
-    pub(super) fn candidates(
-        &self,
-        action: Action,
-        facts: &Facts<'_>,
-    ) -> impl Iterator<Item = (usize, usize)> + use<'_> {
+    /// The rules of an action that may match, in configuration order.
+    pub(super) fn candidates(&self, action: Action, facts: &Facts<'_>) -> Candidates<'_> {
         let actions = match action {
             Action::Deny => &self.deny,
             Action::Allow => &self.allow,
@@ -112,9 +114,7 @@ impl Index {
             Ok(Peer::Workload(id)) => {
                 actions.anybody.look_up(action, facts, &self.sets, &mut lists);
                 for (filed, name) in [(&actions.namespaces, id.namespace()), (&actions.accounts, id.path())] {
-                    if !filed.is_empty()
-                        && let Some(hosts) = filed.get(name)
-                    {
+                    if let Some(hosts) = lists.look_up(filed, name) {
                         hosts.look_up(action, facts, &self.sets, &mut lists);
                     }
                 }
@@ -127,10 +127,7 @@ impl Index {
                 }
             }
         }
-        lists.filter_map(|id| {
-            let (policy, rule) = self.places.get(id.position())?;
-            Some((usize::try_from(*policy).ok()?, usize::try_from(*rule).ok()?))
-        })
+        Candidates { lists, places: &self.places }
     }
 
     /// What kinds of policies apply to a peer of `namespace`.
@@ -142,6 +139,22 @@ impl Index {
             rehearses: self.mesh.rehearses || own.rehearses,
             expires: self.mesh.expires || own.expires,
         }
+    }
+}
+
+impl Candidates<'_> {
+    /// How many names were looked up to find them.
+    pub(super) fn look_ups(&self) -> usize {
+        self.lists.look_ups()
+    }
+}
+
+impl Iterator for Candidates<'_> {
+    type Item = (usize, usize);
+
+    fn next(&mut self) -> Option<(usize, usize)> {
+        let (policy, rule) = self.places.get(self.lists.next()?.position())?;
+        Some((usize::try_from(*policy).ok()?, usize::try_from(*rule).ok()?))
     }
 }
 

@@ -1,0 +1,176 @@
+//! The work of a decision does not grow with the number of policies: counted, so that no clock has a part in it.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+
+use egress_policy::rules::Policy;
+use egress_policy::{
+    Attributes, Claim, Config, Engine, Facts, Protocol, Read, Step, Timestamp, Trace, Truth, Unreadable,
+};
+use std::cell::Cell;
+
+#[path = "../../bench/src/shapes.rs"]
+#[expect(dead_code, unreachable_pub, reason = "the benchmark's own shapes, of which this needs a part")]
+mod shapes;
+
+use shapes::{Probe, Shape};
+
+/// What one decision took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Work {
+    /// Names looked up in the index.
+    look_ups: usize,
+    /// Rules evaluated.
+    rules: usize,
+    /// Attributes asked for: each is a call out of the sandbox.
+    attributes: usize,
+}
+
+#[derive(Default)]
+struct Counter(Work);
+
+impl Trace for Counter {
+    fn step(&mut self, _: Step, _: bool) {}
+
+    fn rule(&mut self, _: &Policy, _: usize, _: Truth) {
+        self.0.rules += 1;
+    }
+
+    fn look_ups(&mut self, names: usize) {
+        self.0.look_ups += names;
+    }
+}
+
+/// A request that counts what is asked about it.
+struct Asker<'p> {
+    probe: &'p Probe,
+    asked: Cell<usize>,
+}
+
+impl Asker<'_> {
+    fn answer(&self, text: &str) -> Read<Vec<u8>> {
+        self.asked.set(self.asked.get() + 1);
+        Ok(Some(text.as_bytes().to_vec()))
+    }
+}
+
+impl Attributes for Asker<'_> {
+    fn peer_certificate(&self) -> Read<Vec<u8>> {
+        let (namespace, account) = self.probe.workload.split_once('/').unwrap();
+        self.answer(&format!("spiffe://cluster.local/ns/{namespace}/sa/{account}"))
+    }
+
+    fn server_name(&self) -> Read<Vec<u8>> {
+        self.answer(&self.probe.host)
+    }
+
+    fn authority(&self) -> Read<Vec<u8>> {
+        self.answer(&self.probe.host)
+    }
+
+    fn method(&self) -> Read<Vec<u8>> {
+        self.answer("GET")
+    }
+
+    fn path(&self) -> Read<Vec<u8>> {
+        self.answer(&self.probe.path)
+    }
+
+    fn presents_certificate(&self) -> Result<bool, Unreadable> {
+        panic!("the certificate has a name");
+    }
+
+    fn peer_filter_state(&self) -> Read<Vec<u8>> {
+        panic!("the certificate has a name");
+    }
+
+    fn source_address(&self) -> Read<Vec<u8>> {
+        panic!("no rule needs it");
+    }
+
+    fn destination_address(&self) -> Read<Vec<u8>> {
+        panic!("no rule needs it");
+    }
+
+    fn destination_port(&self) -> Read<u16> {
+        panic!("no rule needs it");
+    }
+
+    fn cluster_name(&self) -> Read<Vec<u8>> {
+        panic!("nothing needs it on HTTP");
+    }
+
+    fn upstream_address(&self) -> Read<Vec<u8>> {
+        panic!("nothing needs it on HTTP");
+    }
+
+    fn header(&self, _: &str) -> Read<Vec<u8>> {
+        panic!("no rule needs it");
+    }
+
+    fn claim(&self, _: &[Box<str>]) -> Read<Claim> {
+        panic!("no rule needs it");
+    }
+
+    fn now(&self) -> Result<Timestamp, Unreadable> {
+        panic!("nothing expires");
+    }
+}
+
+fn work(engine: &Engine, probe: &Probe, admitted: bool) -> Work {
+    let asker = Asker { probe, asked: Cell::new(0) };
+    let facts = Facts::http(&asker, &engine.settings().trust_domains);
+    assert_eq!(facts.protocol(), Protocol::Http);
+    let mut counter = Counter::default();
+    let decision = engine.decide_traced(&facts, &mut counter);
+    assert_eq!(decision.refusal().is_none(), admitted, "{probe:?}: {decision}");
+    Work { attributes: asker.asked.get(), ..counter.0 }
+}
+
+fn engine(shape: Shape, policies: usize) -> Engine {
+    Engine::new(Config::parse(shape.config(policies).to_string().as_bytes()).unwrap())
+}
+
+/// All shapes whose rules are told apart by identity or host.
+fn indexed() -> impl Iterator<Item = Shape> {
+    Shape::ALL.into_iter().filter(|shape| *shape != Shape::Paths)
+}
+
+#[test]
+fn ten_thousand_policies_are_no_more_work_than_ten() {
+    for shape in indexed() {
+        let works = [10, 10_000].map(|policies| work(&engine(shape, policies), &shape.probe(policies), true));
+        assert_eq!(works[0], works[1], "{}", shape.name());
+        assert!(works[0].rules <= 2 && works[0].look_ups <= 12, "{}: {:?}", shape.name(), works[0]);
+    }
+}
+
+#[test]
+fn a_refusal_is_no_more_work_either() {
+    for shape in indexed().filter(|shape| *shape != Shape::MatchLast) {
+        let works = [10, 10_000].map(|policies| {
+            let elsewhere = Probe { host: "elsewhere.example".to_owned(), ..shape.probe(policies) };
+            work(&engine(shape, policies), &elsewhere, false)
+        });
+        assert_eq!(works[0], works[1], "{}", shape.name());
+        assert_eq!(works[0].rules, 0, "{}: no rule could match", shape.name());
+    }
+}
+
+/// Identity, authority, and the server name for its guard; methods and paths where a rule asks for them.
+#[test]
+fn what_is_asked_is_what_a_rule_needs() {
+    for shape in indexed() {
+        let expected = if shape == Shape::MethodsPaths { 5 } else { 3 };
+        let work = work(&engine(shape, 1_000), &shape.probe(1_000), true);
+        assert_eq!(work.attributes, expected, "{}", shape.name());
+    }
+}
+
+/// The counter counts: where nothing but the path tells rules apart, each of them is evaluated.
+#[test]
+fn rules_that_only_a_path_tells_apart_are_walked() {
+    for policies in [10, 1_000] {
+        let work = work(&engine(Shape::Paths, policies), &Shape::Paths.probe(policies), true);
+        assert_eq!(work.rules, policies);
+    }
+}
