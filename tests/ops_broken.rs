@@ -271,7 +271,7 @@ fn certificates_that_are_not_as_they_should_be(rig: &mut Rig) -> Result<()> {
 
 fn a_site_that_is_down_is_no_refusal(rig: &mut Rig) -> Result<()> {
     rig.policy(only_a())?;
-    let ask = Ask::parse("GET http://down.example.com/")?;
+    let ask = Ask::parse("GET http://down.example.com/down")?;
     let admitted = rig.ask("a/x", &ask)?;
     ensure!(admitted.answer.status == 503 && admitted.reason().is_empty(), "{:?}", admitted.entry);
     ensure!(admitted.entry.text("response_flags").contains("UF"), "{:?}", admitted.entry);
