@@ -24,6 +24,8 @@ pub enum What {
     Baseline(u8),
     /// Our filter.
     Ours(Value),
+    /// Another build of it.
+    Build(PathBuf, Value),
     /// Envoy's native RBAC with the same policies.
     Native(Value),
 }
@@ -64,6 +66,7 @@ impl Lane {
             What::Nothing => Filter::None,
             What::Baseline(calls) => Filter::Wasm(Wasm::new(baseline_wasm()?, &json!({"calls": calls}))),
             What::Ours(config) => Filter::Wasm(Wasm::new(filter_wasm()?, config)),
+            What::Build(path, config) => Filter::Wasm(Wasm::new(path.clone(), config)),
             What::Native(config) => Filter::NativeRbac(native::filters(config, place)?),
         })
     }

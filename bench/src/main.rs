@@ -1,6 +1,7 @@
 //! `egress-bench`: measures, prints, and writes down.
 
 use std::hint::black_box;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,14 @@ enum Command {
         /// Only these parts; nothing is written then.
         #[arg(long, value_delimiter = ',')]
         only: Vec<Part>,
+    },
+    /// Compare builds of the filter with one another.
+    Compare {
+        /// Their wasm files.
+        wasms: Vec<PathBuf>,
+        /// How many policies.
+        #[arg(long, default_value_t = 10)]
+        policies: usize,
     },
     /// Load one filter for a while, for a profiler; prints the gateway's process id and CPU per request.
     Drive {
@@ -83,6 +92,13 @@ enum Part {
 fn main() -> Result<ExitCode> {
     match Arguments::parse().command {
         Command::Run { quick, only } => run(quick, &only),
+        Command::Compare { wasms, policies } => {
+            let rivals = Some(rivals::builds(&Rig::new(Effort::FULL)?, &wasms, policies)?);
+            let mut results = Results { rivals, ..Results::default() };
+            results.judge();
+            println!("{}", results.tables());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Drive { what, policies, seconds, at_once } => {
             let probe = Shape::Namespaces.probe(policies);
             let what = match what {

@@ -1,5 +1,7 @@
 //! What does our filter cost beside what else could stand there: other wasm, and native RBAC with the same policies?
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result};
 use egress_lab::shape::Kind;
 use serde::Serialize;
@@ -25,6 +27,37 @@ pub struct Rivals {
 /// The shape that is compared: each namespace may reach its own site.
 pub const SHAPE: Shape = Shape::Namespaces;
 const SIZES: [usize; 4] = [10, 150, 1_000, 10_000];
+
+/// Compares builds of our filter with one another, for those who change it.
+///
+/// # Errors
+/// When Envoy or a request fails.
+pub fn builds(rig: &Rig, wasms: &[PathBuf], policies: usize) -> Result<Rivals> {
+    let lane = |name: String, what| Lane::new(name, what, SHAPE.probe(policies));
+    let mut lanes = vec![
+        lane("no filter".to_owned(), What::Nothing),
+        lane("wasm, no host call".to_owned(), What::Baseline(0)),
+        lane("wasm, three host calls".to_owned(), What::Baseline(3)),
+    ];
+    for wasm in wasms {
+        lanes.push(lane(wasm.display().to_string(), What::Build(wasm.clone(), SHAPE.config(policies))));
+    }
+    let field = Field::start(Kind::Mtls80, lanes, rig.http_site, &rig.options())?;
+    let costs = rig.cpu_per_request(&field)?;
+    let without = costs.first().context("no lanes")?;
+    let three = costs.get(2).context("no baseline")?;
+    let named = field.lanes().iter().zip(&costs).skip(1);
+    Ok(Rivals {
+        without: estimate(without),
+        added: named.map(|(lane, with)| (lane.name.clone(), added(with, without))).collect(),
+        to_three_calls: costs
+            .iter()
+            .skip(3)
+            .map(|with| (policies, ratio_of_added(with, three, without)))
+            .collect(),
+        to_native: Vec::new(),
+    })
+}
 
 /// Compares.
 ///
