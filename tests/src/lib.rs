@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod clock;
+pub mod egressctl;
 pub mod h2;
 pub mod keepalive;
 pub mod net;

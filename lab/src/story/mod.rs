@@ -1,5 +1,6 @@
 //! Stories: who asks for what over which listener, and what they get. One YAML file each, in `tests/stories/`.
 
+pub mod check;
 mod play;
 mod report;
 mod send;
@@ -105,6 +106,9 @@ pub struct Request {
     /// `LISTEN`: the client's Finished is held back until the site had time to greet.
     #[serde(default)]
     pub hold_finished: bool,
+    /// The client's first bytes wait until the gateway is connected to the site.
+    #[serde(default)]
+    pub when_connected: bool,
     /// What comes of it.
     pub gets: Gets,
     /// The answer's body.

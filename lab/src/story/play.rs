@@ -6,10 +6,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::check;
 use super::report::Row;
-use super::send::{Got, send};
+use super::send::send;
 use super::{GatewayShape, Gets, Over, Request, Story};
 use crate::access_log::Entry;
 use crate::certs::Principal;
@@ -22,7 +23,6 @@ use crate::shape::{ConnectMode, Kind, Listener, Shape};
 use crate::sidecar::Workload;
 use crate::token::Issuer;
 use crate::upstream;
-use crate::world::Seen;
 
 /// Plays stories.
 pub struct Player {
@@ -37,9 +37,6 @@ pub struct Player {
     /// Whether to read the gateways' Prometheus pages in the end; the filter tells once a second, so that takes one more each.
     pub metrics: bool,
 }
-
-/// What a refused HTTP client reads, of our filter and of Istio's own.
-const REFUSAL: &str = "RBAC: access denied";
 
 /// Where the stories of one shape are played.
 struct Stage {
@@ -222,7 +219,7 @@ impl Player {
         }
         // A request that slipped through behind its own denial would come late.
         sleep(Duration::from_millis(20));
-        let reached = requests_since(&before, &stage.mesh.world().seen());
+        let reached = check::requests_since(&before, &stage.mesh.world().seen());
         if let Some(last) = rows.last_mut().filter(|row| row.ok && reached != allowed) {
             last.ok = false;
             last.problems.push(format!(
@@ -231,10 +228,6 @@ impl Player {
         }
         Ok(rows)
     }
-}
-
-fn requests_since(before: &Seen, after: &Seen) -> u64 {
-    after.requests.values().sum::<u64>() - before.requests.values().sum::<u64>()
 }
 
 fn play_one(stage: &Stage, request: &Request, story: &str, title: &str) -> Row {
@@ -253,14 +246,14 @@ fn play_one(stage: &Stage, request: &Request, story: &str, title: &str) -> Row {
             None
         }
     };
-    check_answer(request, &got, &mut problems);
-    check_site(request, &before, &after, &mut problems);
+    check::answer(request, &got.what, got.answer.as_ref(), &mut problems);
+    check::site(request, &before, &after, &mut problems);
     if let Some(entry) = &entry {
-        check_entry(request, entry, &mut problems);
+        check::entry(request, entry, &mut problems);
     }
     check_logs(mesh, request, envoy_log, &mut problems);
 
-    let reason = entry.as_ref().map(|entry| denial(request, entry)).unwrap_or_default();
+    let reason = entry.as_ref().map(|entry| check::denial(request, entry)).unwrap_or_default();
     let what = match &got.what {
         Ok(gets) => gets.to_string(),
         Err(error) => error.clone(),
@@ -289,131 +282,7 @@ fn play_one(stage: &Stage, request: &Request, story: &str, title: &str) -> Row {
         seen: shown(&what, shown_reason, &state),
         ok: problems.is_empty(),
         problems,
-    }
-}
-
-fn check_answer(request: &Request, got: &Got, problems: &mut Vec<String>) {
-    match &got.what {
-        Ok(gets) if *gets == request.gets => {}
-        Ok(gets) => problems.push(format!("got {gets}, expected {}", request.gets)),
-        Err(error) => problems.push(error.clone()),
-    }
-    let Some(answer) = &got.answer else { return };
-    // A refusal looks the same wherever a story does not say otherwise; to HEAD it has no body.
-    let refusal = match request.gets {
-        Gets::Status(403) if request.ask.starts_with("HEAD ") => Some(""),
-        Gets::Status(403) => Some(REFUSAL),
-        _ => None,
-    };
-    if let Some(body) = request.body.as_deref().or(refusal).filter(|body| *body != answer.text()) {
-        problems.push(format!("the body is {:?}, expected {body:?}", answer.text()));
-    }
-    for (name, value) in &request.has {
-        if answer.header(name) != *value {
-            problems.push(format!("the header {name} is {:?}, expected {value:?}", answer.header(name)));
-        }
-    }
-    let saw = answer.json();
-    for (field, value) in &request.saw {
-        let seen = saw.get(field).and_then(Value::as_str).unwrap_or_default();
-        if seen != value {
-            problems.push(format!("the site saw the {field} {seen:?}, expected {value:?}"));
-        }
-    }
-}
-
-/// A refused request must not have reached the site in any way; an allowed one exactly once.
-fn check_site(request: &Request, before: &Seen, after: &Seen, problems: &mut Vec<String>) {
-    let reached = after.reached() - before.reached();
-    match request.gets {
-        Gets::Status(200) => {
-            let requests = requests_since(before, after);
-            if requests != 1 {
-                problems.push(format!("the site saw {requests} requests, expected 1"));
-            }
-        }
-        Gets::Status(_) | Gets::Closed | Gets::Silence if reached != 0 => {
-            problems.push(format!("it was refused, and yet {reached} messages reached the site"))
-        }
-        _ => {}
-    }
-    let connects = after.connects() - before.connects();
-    if let Some(wanted) = request.connects.filter(|wanted| *wanted != connects) {
-        problems.push(format!("the gateway opened {connects} connections to the site, expected {wanted}"));
-    }
-}
-
-/// The denial's reason as the access log has it; empty where nothing was denied.
-fn denial(request: &Request, entry: &Entry) -> String {
-    let inside = |text: &str, before: &str| {
-        text.strip_prefix(before)
-            .and_then(|rest| rest.split_once("] ").map(|(reason, _)| reason).or(rest.strip_suffix(']')))
-            .map(ToOwned::to_owned)
-    };
-    match request.over.protocol() {
-        Protocol::Http => inside(&entry.details(), "egress_authz_denied["),
-        Protocol::Network => inside(&entry.verdict(), "deny["),
-    }
-    .unwrap_or_default()
-}
-
-fn check_entry(request: &Request, entry: &Entry, problems: &mut Vec<String>) {
-    check_principal(request, entry, problems);
-    let logged = entry.text("response_code");
-    if let Gets::Status(status) = request.gets
-        && request.over.protocol() == Protocol::Http
-        && logged != status.to_string()
-    {
-        problems.push(format!("the access log's response_code is {logged}, expected {status}"));
-    }
-    let reason = denial(request, entry);
-    match &request.reason {
-        Some(wanted) if *wanted != reason => {
-            problems.push(format!("the access log's reason is {reason:?}, expected {wanted:?}"))
-        }
-        Some(wanted)
-            if request.over.protocol() == Protocol::Http
-                && entry.details() != format!("egress_authz_denied[{wanted}]") =>
-        {
-            problems.push(format!("the response code details are {:?}", entry.details()));
-        }
-        Some(wanted)
-            if request.over.protocol() == Protocol::Http
-                && !entry.verdict().starts_with(&format!("deny[{wanted}]")) =>
-        {
-            problems.push(format!("the filter state is {:?}, expected deny[{wanted}]", entry.verdict()));
-        }
-        None if request.gets == Gets::Status(200) && !reason.is_empty() => {
-            problems.push(format!("the access log says denied: {reason}"))
-        }
-        _ => {}
-    }
-    if let Some(state) = request.state.as_ref().filter(|state| **state != entry.verdict()) {
-        problems.push(format!("the filter state is {:?}, expected {state:?}", entry.verdict()));
-    }
-    for (field, value) in &request.log {
-        if entry.text(field) != *value {
-            problems.push(format!("the access log's {field} is {:?}, expected {value:?}", entry.text(field)));
-        }
-    }
-}
-
-/// The principal that the gateway saw must be the one that the story names.
-fn check_principal(request: &Request, entry: &Entry, problems: &mut Vec<String>) {
-    let certified = matches!(request.over.kind.kind(), Kind::Mtls80 | Kind::Mtls443);
-    let wanted = match request.who.as_str() {
-        "none" | "nameless" => String::new(),
-        who if certified => Principal::new(who).to_string(),
-        _ => String::new(),
-    };
-    let seen = entry.text("downstream_peer_uri_san");
-    // A site that speaks first may be faster than the client's certificate, and the connection closed before that came.
-    let early = request.over.connect == Some(ConnectMode::Immediate)
-        && request.ask.starts_with("LISTEN")
-        && request.gets == Gets::Closed
-        && seen.is_empty();
-    if seen != wanted && !early {
-        problems.push(format!("the access log's downstream_peer_uri_san is {seen:?}, expected {wanted:?}"));
+        entry,
     }
 }
 

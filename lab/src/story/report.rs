@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal as _, Write};
 
 use serde::Serialize;
 
+use crate::access_log::Entry;
+
 /// One line of the report.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
@@ -25,6 +27,9 @@ pub struct Row {
     pub ok: bool,
     /// What was not.
     pub problems: Vec<String>,
+    /// The gateway's access log line.
+    #[serde(skip)]
+    pub entry: Option<Entry>,
 }
 
 /// Prints the rows for people; colour only on a terminal.

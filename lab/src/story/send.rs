@@ -1,6 +1,7 @@
 //! Sends a story's request the way it says, and tells what came back.
 
 use std::sync::OnceLock;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -64,7 +65,11 @@ fn attempt(mesh: &Mesh, issuer: Option<&Issuer>, request: &Request) -> Result<Ca
         }
         return Ok(Came::Greeting);
     }
+    let connected = connects(mesh);
     let stream = outer(mesh, request, ask.host())?;
+    if request.when_connected {
+        wait_for(connected)?;
+    }
     let stream = match (request.over.protocol(), ask.scheme.as_str()) {
         (Protocol::Http, _) | (Protocol::Network, "http") => stream,
         (Protocol::Network, _) => {
@@ -115,11 +120,35 @@ fn before_the_site(error: anyhow::Error) -> anyhow::Error {
     if error.is::<Closed>() { Closed { received: 0 }.into() } else { error }
 }
 
+/// How long a gateway may take to connect to a site on loopback.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Who has not spoken after so long on a loopback is silent.
 const SILENCE: Duration = Duration::from_millis(700);
 
 /// How long a Finished is held back where nobody dials before it comes.
 const HOLD_AT_MOST: Duration = Duration::from_millis(300);
+
+/// Whether the world has been connected since now, a moment for what it answers to a CONNECT to reach the gateway included.
+fn connects(mesh: &Mesh) -> impl Fn() -> bool + Send + 'static {
+    let seen = mesh.world().watch();
+    let before = seen().connects();
+    let since = OnceLock::new();
+    move || {
+        seen().connects() > before && since.get_or_init(Instant::now).elapsed() > Duration::from_millis(50)
+    }
+}
+
+fn wait_for(condition: impl Fn() -> bool) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        if Instant::now() > deadline {
+            bail!("the gateway is not connected to the site after {PATIENCE:?}");
+        }
+        sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
 
 /// Whether the site has greeted since now, a moment for its bytes to reach the gateway included.
 fn greeted(mesh: &Mesh) -> impl Fn() -> bool + Send + 'static {
