@@ -106,7 +106,7 @@ pub struct Request {
     /// `LISTEN`: the client's Finished is held back until the site had time to greet.
     #[serde(default)]
     pub hold_finished: bool,
-    /// The client's first bytes wait until the gateway is connected to the site.
+    /// The first bytes wait until the gateway is connected to the site. A sidecar dials only when they come, so: `direct`.
     #[serde(default)]
     pub when_connected: bool,
     /// What comes of it.
