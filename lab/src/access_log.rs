@@ -69,7 +69,9 @@ pub struct AccessLog {
 // === impl AccessLog ===
 
 impl AccessLog {
-    pub(crate) fn new(path: PathBuf) -> Self {
+    /// The log in a file.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
         Self { path }
     }
 

@@ -196,7 +196,10 @@ fn hung_up(error: anyhow::Error, received: u64) -> anyhow::Error {
 }
 
 /// One page of an admin interface.
-pub(crate) fn plain_get(from: SocketAddr, path: &str) -> Result<String> {
+///
+/// # Errors
+/// When nothing but a 200 comes back.
+pub fn plain_get(from: SocketAddr, path: &str) -> Result<String> {
     let ask = Ask::parse(&format!("GET http://{from}{path}"))?;
     let answer = Stream::connect(from)?.http1(&ask)?;
     if answer.status >= 400 && path != "/ready" {

@@ -18,7 +18,7 @@ use crate::rt;
 /// What the server that speaks first says.
 pub const BANNER: &[u8] = b"220 lab.example ready\r\n";
 
-/// The world's ports on 127.0.0.1.
+/// The world's ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
     /// HTTP/1.1 and HTTP/2 in clear.
@@ -103,11 +103,23 @@ impl World {
     /// # Errors
     /// When no port can be had.
     pub fn start(public: &Authority) -> Result<Self> {
+        let any = Ports { http: 0, tls: 0, banner: 0, http_detour: 0, tls_detour: 0 };
+        Self::start_at(public, Ipv4Addr::LOCALHOST, any)
+    }
+
+    /// The same at a given address and given ports, 0 for a free one: for a world with a network namespace of its own. The
+    /// sockets belong to the namespace of the thread that calls this.
+    ///
+    /// # Errors
+    /// When a port is taken.
+    pub fn start_at(public: &Authority, address: Ipv4Addr, ports: Ports) -> Result<Self> {
         let public = public.clone();
         rt::block_on(async move {
             let counters = Counters::default();
-            let (http, tls, banner) = (bind().await?, bind().await?, bind().await?);
-            let (http_detour, tls_detour) = (bind().await?, bind().await?);
+            let bind = |port| bind(SocketAddr::from((address, port)));
+            let (http, tls, banner) =
+                (bind(ports.http).await?, bind(ports.tls).await?, bind(ports.banner).await?);
+            let (http_detour, tls_detour) = (bind(ports.http_detour).await?, bind(ports.tls_detour).await?);
             let ports = Ports {
                 http: http.local_addr()?.port(),
                 tls: tls.local_addr()?.port(),
@@ -166,10 +178,8 @@ impl Drop for World {
     }
 }
 
-async fn bind() -> Result<TcpListener> {
-    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
-        .await
-        .context("binding a port for the external world")
+async fn bind(to: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(to).await.with_context(|| format!("binding {to} for the external world"))
 }
 
 /// Serves each connection in a task of its own; all end with the listener.

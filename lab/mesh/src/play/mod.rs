@@ -1,0 +1,208 @@
+//! The stories, through the whole mesh: each step on the manifests that a user would apply for it.
+
+mod request;
+mod table;
+
+use std::fs;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use egress_lab::access_log::Entry;
+use egress_lab::paths::repo_dir;
+use egress_lab::story::{Gets, Request, Row, Step, Story, check};
+use serde_json::{Value, json};
+
+use crate::manifests::{self, overlay, read, render, with_image};
+use crate::mesh::Mesh;
+use crate::netns::run;
+use crate::place::run_dir;
+use request::{asked_host, log_port, send};
+pub use table::{Answered, Part, Source, parts};
+
+/// Who makes the requests that carry no identity: any workload, since nobody is known there.
+const SOMEBODY: &str = "mytest/sleep-a";
+
+/// The labels of `ASMEgressTrafficPolicy` prove nothing, so whose they are is said to `egressctl render`.
+const LABELS: [&str; 2] = ["--workload", "mytest/app=sleep-a:sleep-a"];
+
+/// What `kubectl apply -k deploy/istio` applies, with the image set.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn deployed(mesh: &Mesh) -> Result<Vec<Value>> {
+    let mut command = mesh.kubectl().command(&["kustomize"]);
+    let text = run(command.arg(repo_dir()?.join("deploy/istio")))?;
+    Ok(with_image(manifests::parse(&text)?, mesh.image()))
+}
+
+/// Plays parts of stories, in this order; a wrong answer is a row, not an error.
+///
+/// # Errors
+/// When manifests are refused, or a proxy does not take them.
+pub fn play(mesh: &mut Mesh, stories: &[Story], parts: &[Part]) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for part in parts {
+        let story = stories
+            .iter()
+            .find(|story| story.name == part.story)
+            .with_context(|| format!("no story {}", part.story))?;
+        let played = play_part(mesh, story, part)
+            .with_context(|| format!("story {}, step {}, from {}", part.story, part.step, part.from))?;
+        rows.extend(played);
+    }
+    Ok(rows)
+}
+
+/// The documents that a part is played on.
+///
+/// # Errors
+/// When one cannot be read or is refused by `egressctl`.
+pub fn documents(mesh: &Mesh, story: &Story, part: &Part) -> Result<Vec<Value>> {
+    let step = story.steps.get(part.step).context("the story has no such step")?;
+    let documents = match &part.from {
+        Source::Deploy => {
+            let upstream = read("deploy/upstream-private-addresses.yaml")?;
+            overlay(deployed(mesh)?, upstream)
+        }
+        Source::Short(path) => render(&repo_dir()?.join(path), &LABELS)?,
+        Source::Wasmplugin(path) => {
+            let mut routes = render(&repo_dir()?.join(path), &[])?;
+            routes.retain(|document| document.get("kind") != Some(&json!("WasmPlugin")));
+            overlay(routes, read("wasmplugin.yaml")?)
+        }
+        Source::Step => render_step(story, part.step)?,
+        Source::StepAnd(path) => overlay(render_step(story, part.step)?, read(path)?),
+    };
+    let _ = step;
+    Ok(with_image(documents, mesh.image()))
+}
+
+/// A short file of the step's hosts with the step's policy, rendered.
+fn render_step(story: &Story, index: usize) -> Result<Vec<Value>> {
+    let dir = run_dir("shorts");
+    fs::create_dir_all(&dir)?;
+    let path = dir.join(format!("{}-{index}.yaml", story.name.to_lowercase()));
+    fs::write(&path, short(story, index)?.to_string())?;
+    render(Path::new(&path), &[])
+}
+
+/// The last policy up to a step: a step without one keeps the one before.
+fn policy(story: &Story, index: usize) -> Value {
+    let until = story.steps.get(..=index).unwrap_or_default();
+    until.iter().rev().find_map(|step| step.policy.clone()).unwrap_or_else(|| json!({}))
+}
+
+fn short(story: &Story, index: usize) -> Result<Value> {
+    let step: &Step = story.steps.get(index).context("the story has no such step")?;
+    let mut sites: Vec<Value> = Vec::new();
+    for request in &step.requests {
+        let Some(host) = asked_host(request)? else { continue };
+        let over = match log_port(request) {
+            8080 => "HTTP",
+            8443 => "TLS",
+            _ => "PASSTHROUGH",
+        };
+        let mut site = json!({"hosts": [host], "over": over});
+        if over == "HTTP" && story.gateway.originate.contains(&host)
+            && let Some(site) = site.as_object_mut()
+        {
+            site.insert("originateTls".to_owned(), json!(true));
+        }
+        if !sites.contains(&site) {
+            sites.push(site);
+        }
+    }
+    Ok(json!({"sites": sites, "config": policy(story, index)}))
+}
+
+fn play_part(mesh: &mut Mesh, story: &Story, part: &Part) -> Result<Vec<Row>> {
+    let documents = documents(mesh, story, part)?;
+    mesh.replace(&documents)?;
+    let step = story.steps.get(part.step).context("the story has no such step")?;
+    let title = if step.title.is_empty() { &story.title } else { &step.title };
+    let title = format!("{title} [{}]", part.from);
+    step.requests.iter().map(|request| play_one(mesh, &part.expect(request), &story.name, &title)).collect()
+}
+
+fn play_one(mesh: &Mesh, answered: &Answered, story: &str, title: &str) -> Result<Row> {
+    let request = &answered.request;
+    let who = if request.who == "none" { SOMEBODY } else { &request.who };
+    let gateway = mesh.gateway()?;
+    let log = gateway.access_log();
+    let (mark, said) = (log.mark(), gateway.agent().log().len());
+    let before = mesh.world().seen();
+    let (what, answer) = send(mesh.pod(who)?, request)?;
+    let after = mesh.world().seen();
+    let mut problems = Vec::new();
+    let port = log_port(request).to_string();
+    let mut entry: Option<Entry> = None;
+    if answered.by_gateway {
+        match log.wait(mark, |entry| entry.text("listener_port") == port) {
+            Ok(found) => entry = Some(found),
+            Err(error) => problems.push(format!("{error:#}")),
+        }
+    }
+    check::answer(request, &what, answer.as_ref(), &mut problems);
+    check::site(request, &before, &after, &mut problems);
+    if let Some(entry) = &entry {
+        check::entry(request, entry, &mut problems);
+    }
+    check_logs(mesh, request, said, &mut problems)?;
+
+    let reason = entry.as_ref().map(|entry| check::denial(request, entry)).unwrap_or_default();
+    let state = entry.as_ref().filter(|_| request.state.is_some()).map(Entry::verdict).unwrap_or_default();
+    let shown = |what: &str, reason: &str, state: &str| {
+        [what, reason, state].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    };
+    let seen = what.map_or_else(|error| error, |gets: Gets| gets.to_string());
+    let shown_reason = if request.reason.is_some() || !problems.is_empty() { reason.as_str() } else { "" };
+    let by_sidecar = if answered.by_gateway { "" } else { "(the sidecar's)" };
+    Ok(Row {
+        story: story.to_owned(),
+        title: title.to_owned(),
+        who: request.who.clone(),
+        over: request.over.name.clone(),
+        asks: request.ask.clone(),
+        expected: shown(
+            &request.gets.to_string(),
+            request.reason.as_deref().unwrap_or(by_sidecar),
+            request.state.as_deref().unwrap_or_default(),
+        ),
+        seen: shown(&seen, shown_reason, &state),
+        ok: problems.is_empty(),
+        problems,
+        entry,
+    })
+}
+
+fn check_logs(mesh: &Mesh, request: &Request, said: usize, problems: &mut Vec<String>) -> Result<()> {
+    let gateway = mesh.gateway()?;
+    let new = || gateway.agent().log().get(said..).unwrap_or_default().to_owned();
+    if let Some(wanted) = &request.audit
+        && !soon(|| new().contains(wanted))
+    {
+        problems.push(format!("no line in the gateway's log holds {wanted:?}; it says:\n{}", new()));
+    }
+    let metrics = || gateway.admin("/stats/prometheus").unwrap_or_default();
+    if let Some(wanted) = &request.metric
+        && !soon(|| metrics().contains(wanted))
+    {
+        let page = metrics();
+        let ours: Vec<&str> = page.lines().filter(|line| line.contains("egress_authz")).collect();
+        problems.push(format!("the metrics do not hold {wanted:?}; ours are:\n{}", ours.join("\n")));
+    }
+    Ok(())
+}
+
+fn soon(condition: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !condition() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        sleep(Duration::from_millis(20));
+    }
+    true
+}
