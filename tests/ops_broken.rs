@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::LazyLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -28,8 +29,8 @@ use serde_json::{Value, json};
 
 fn main() -> ExitCode {
     let tests = tests![
-        a_trap_under_fail_close_refuses_until_the_next_update,
         a_trap_under_fail_reload_refuses_until_the_vm_is_back,
+        a_trap_under_fail_close_refuses_until_the_next_update,
         a_trap_of_the_tcp_filter_closes,
         a_bad_configuration_at_the_start_refuses_everything,
         a_missing_wasm_refuses_everything,
@@ -38,7 +39,8 @@ fn main() -> ExitCode {
         a_policy_expires_under_load,
         headers_at_the_limits_of_envoy,
     ];
-    suite::run(start, tests)
+    // Most of it is waiting, for a VM to come back or a policy to expire.
+    suite::run_on(4, start, tests)
 }
 
 /// A gateway with the usual filter; tests that break it have one of their own.
@@ -70,6 +72,12 @@ fn only_a() -> Value {
 
 /// The filter, built so that it dies on demand.
 fn trapping() -> Result<PathBuf> {
+    static BUILT: LazyLock<Result<PathBuf, String>> =
+        LazyLock::new(|| build_trapping().map_err(|error| format!("{error:#}")));
+    BUILT.clone().map_err(anyhow::Error::msg)
+}
+
+fn build_trapping() -> Result<PathBuf> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("trap");
     let built = Command::new(env!("CARGO"))
         .current_dir(paths::repo_dir()?)

@@ -28,6 +28,16 @@ pub(crate) struct Shape {
     pub(crate) h2: Option<Vec<(String, String)>>,
 }
 
+// === impl Shape ===
+
+impl Shape {
+    /// What is sent, as the page shows it.
+    pub(crate) fn sent(&self) -> String {
+        let headers = self.h2.iter().flatten().map(|(name, value)| format!("{name}: {value}"));
+        self.request.clone().unwrap_or_else(|| headers.collect::<Vec<_>>().join("; "))
+    }
+}
+
 /// A host that only looks like the refused one.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

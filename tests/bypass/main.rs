@@ -6,6 +6,7 @@ mod table;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -27,11 +28,12 @@ use self::corpus::Corpus;
 use self::name::{REFUSED, names_refused};
 use self::table::{Outcome, Row, markdown, through, visible};
 
-const LISTENERS: [&str; 4] = ["ours-deny", "native-deny", "ours-allow", "native-allow"];
+/// The listeners, in the order of [`listeners`].
 const HEADS: [&str; 4] = ["DENY, ours", "DENY, native", "ALLOW, ours", "ALLOW, native"];
 /// Where ours are in both.
 const OURS: [usize; 2] = [0, 2];
 const ALLOWED: &str = "allowed.example.com";
+const PLAIN: [&str; 3] = [REFUSED, "93.184.215.14", ALLOWED];
 /// The filter's reason, told to the client, so that nobody has to wait for the log.
 const REASON_HEADER: &str = "x-egress-reason";
 const REASON: &str = "ns[*]-policy[refused]-rule[0]";
@@ -59,28 +61,55 @@ struct Played {
     look_alikes: Vec<Row>,
 }
 
+/// What became of each request at one listener, in the order of the corpus.
+struct Column {
+    plain: Vec<Outcome>,
+    spellings: Vec<Outcome>,
+    shapes: Vec<Outcome>,
+    look_alikes: Vec<Outcome>,
+}
+
 // === impl Played ===
 
 impl Played {
+    /// Each listener is a gateway with a world of its own, so that all four are asked at once and none sees another's requests.
     fn start() -> Result<Self> {
         let corpus = Corpus::load()?;
         let binary = EnvoyBinary::find()?;
-        let version = binary.version.clone();
-        let mesh = Mesh::start_with(&binary, &Shape::new(listeners()?), &[], &Options::default())?;
-        let sender = Sender { identity: mesh.identity("a/x")?, mesh };
-        let host = |what: &str, authority: &str| {
-            let request = raw::get(&[format!("host: {authority}").as_bytes()]);
-            let outcomes = everywhere(&sender, |listener| http1(&sender, listener, &request))?;
-            Ok(Row { what: what.to_owned(), sent: authority.to_owned(), outcomes })
-        };
-        let plain =
-            [REFUSED, "93.184.215.14", ALLOWED].iter().map(|name| host("", name)).collect::<Result<_>>()?;
-        let spellings = corpus.spellings().map(|(group, text)| host(group, text)).collect::<Result<_>>()?;
-        let look_alikes =
-            corpus.look_alikes.iter().map(|one| host(&one.name, &one.authority)).collect::<Result<_>>()?;
-        let shapes = corpus.shapes.iter().map(|shape| send_shape(&sender, shape)).collect::<Result<_>>()?;
-        Ok(Self { corpus, version, plain, spellings, shapes, look_alikes })
+        let columns = thread::scope(|scope| {
+            let running: Vec<_> = listeners()?
+                .into_iter()
+                .map(|listener| scope.spawn(|| Sender::start(&binary, listener)?.play(&corpus)))
+                .collect();
+            let joined = running.into_iter().map(|column| {
+                column.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a listener's thread panicked")))
+            });
+            joined.collect::<Result<Vec<Column>>>()
+        })?;
+        let host = |what: &str, authority: &str| (what.to_owned(), authority.to_owned());
+        let plain = rows(PLAIN.iter().map(|name| host("", name)), &columns, |column| &column.plain);
+        let spellings = corpus.spellings().map(|(group, text)| host(group, text));
+        let spellings = rows(spellings, &columns, |column| &column.spellings);
+        let look_alikes = corpus.look_alikes.iter().map(|one| host(&one.name, &one.authority));
+        let look_alikes = rows(look_alikes, &columns, |column| &column.look_alikes);
+        let shapes = corpus.shapes.iter().map(|shape| (shape.name.clone(), shape.sent()));
+        let shapes = rows(shapes, &columns, |column| &column.shapes);
+        Ok(Self { version: binary.version, corpus, plain, spellings, shapes, look_alikes })
     }
+}
+
+fn rows(
+    requests: impl Iterator<Item = (String, String)>,
+    columns: &[Column],
+    part: impl Fn(&Column) -> &Vec<Outcome>,
+) -> Vec<Row> {
+    requests
+        .enumerate()
+        .map(|(at, (what, sent))| {
+            let outcomes = columns.iter().filter_map(|column| part(column).get(at).cloned()).collect();
+            Row { what, sent, outcomes }
+        })
+        .collect()
 }
 
 /// The same lists for both: natively in the form that Istio's documentation advises, `host` and `host:*`.
@@ -119,46 +148,90 @@ fn rbac(action: &str, hosts: &[&str]) -> Value {
     }}}})
 }
 
-fn everywhere(sender: &Sender, send: impl Fn(&str) -> Result<String>) -> Result<Vec<Outcome>> {
-    LISTENERS
-        .iter()
-        .map(|listener| {
-            let before = sender.mesh.world().seen().requests;
-            let ended = send(listener)?;
-            let mut site_saw = Vec::new();
-            for (host, count) in sender.mesh.world().seen().requests {
-                let new = count - before.get(&host).copied().unwrap_or(0);
-                site_saw.extend(std::iter::repeat_n(host, usize::try_from(new)?));
-            }
-            let through = site_saw.iter().any(|host| names_refused(host).is_some());
-            Ok(Outcome { site_saw, ended, through })
-        })
-        .collect()
-}
-
-/// The lab, and the certificate that all requests come with.
+/// One gateway with one listener, and the certificate that all requests come with.
 struct Sender {
     mesh: Mesh,
     identity: Identity,
+    listener: String,
 }
 
-fn connect(sender: &Sender, listener: &str, alpn: &str) -> Result<Stream> {
-    sender.mesh.direct(listener, Some(sender.identity.clone()), None, &[alpn])
-}
+// === impl Sender ===
 
-/// Sends bytes and tells how it ended: the filter's reason, another status, or an end without an answer.
-fn http1(sender: &Sender, listener: &str, request: &[u8]) -> Result<String> {
-    let Some(bytes) = exchange(connect(sender, listener, "http/1.1")?, request) else {
-        return Ok("held".to_owned());
-    };
-    if bytes.is_empty() {
-        return Ok("closed".to_owned());
+impl Sender {
+    fn start(binary: &EnvoyBinary, listener: Listener) -> Result<Self> {
+        let name = listener.name.clone();
+        let mesh = Mesh::start_with(binary, &Shape::new(vec![listener]), &[], &Options::default())?;
+        Ok(Self { identity: mesh.identity("a/x")?, mesh, listener: name })
     }
-    let answer = RawAnswer::parse(&bytes)?;
-    Ok(match answer.header(REASON_HEADER) {
-        "" => answer.status.to_string(),
-        reason => reason.to_owned(),
-    })
+
+    /// Sends all of the corpus.
+    fn play(&self, corpus: &Corpus) -> Result<Column> {
+        let host = |authority: &str| {
+            let request = raw::get(&[format!("host: {authority}").as_bytes()]);
+            self.outcome(|| self.http1(&request))
+        };
+        Ok(Column {
+            plain: PLAIN.into_iter().map(host).collect::<Result<_>>()?,
+            spellings: corpus.spellings().map(|(_, text)| host(text)).collect::<Result<_>>()?,
+            look_alikes: corpus.look_alikes.iter().map(|one| host(&one.authority)).collect::<Result<_>>()?,
+            shapes: corpus.shapes.iter().map(|shape| self.shape(shape)).collect::<Result<_>>()?,
+        })
+    }
+
+    fn shape(&self, shape: &corpus::Shape) -> Result<Outcome> {
+        match (&shape.request, &shape.h2) {
+            (Some(request), None) => self.outcome(|| self.http1(request.as_bytes())),
+            (None, Some(headers)) => self.outcome(|| self.http2(headers)),
+            _ => anyhow::bail!("{}: either `request` or `h2`", shape.name),
+        }
+    }
+
+    fn outcome(&self, send: impl Fn() -> Result<String>) -> Result<Outcome> {
+        let before = self.mesh.world().seen().requests;
+        let ended = send()?;
+        let mut site_saw = Vec::new();
+        for (host, count) in self.mesh.world().seen().requests {
+            let new = count - before.get(&host).copied().unwrap_or(0);
+            site_saw.extend(std::iter::repeat_n(host, usize::try_from(new)?));
+        }
+        let through = site_saw.iter().any(|host| names_refused(host).is_some());
+        Ok(Outcome { site_saw, ended, through })
+    }
+
+    fn connect(&self, alpn: &str) -> Result<Stream> {
+        self.mesh.direct(&self.listener, Some(self.identity.clone()), None, &[alpn])
+    }
+
+    /// Sends bytes and tells how it ended: the filter's reason, another status, or an end without an answer.
+    fn http1(&self, request: &[u8]) -> Result<String> {
+        let Some(bytes) = exchange(self.connect("http/1.1")?, request) else {
+            return Ok("held".to_owned());
+        };
+        if bytes.is_empty() {
+            return Ok("closed".to_owned());
+        }
+        let answer = RawAnswer::parse(&bytes)?;
+        Ok(match answer.header(REASON_HEADER) {
+            "" => answer.status.to_string(),
+            reason => reason.to_owned(),
+        })
+    }
+
+    fn http2(&self, headers: &[(String, String)]) -> Result<String> {
+        let headers: Vec<(&[u8], &[u8])> =
+            headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+        let (log, stream) = (self.mesh.gateway().access_log(), self.connect("h2")?);
+        let (mark, port) = (log.mark(), stream.local_addr().port().to_string());
+        let connects = headers.iter().any(|(_, value)| *value == b"CONNECT");
+        let first = H2::open(stream, &headers, !connects).and_then(|mut h2| h2.receive());
+        match first {
+            Ok(Frame::Headers { .. } | Frame::Data { .. }) => {}
+            Ok(Frame::Reset) => return Ok("reset".to_owned()),
+            Ok(Frame::GoAway) | Err(_) => return Ok("closed".to_owned()),
+        }
+        let entry = log.wait(mark, |entry| entry.text("downstream_remote_port") == port)?;
+        Ok(ended(&entry.details(), &entry.text("response_code")))
+    }
 }
 
 /// What comes back until the other side closes or has said what it has to say; `None` where that is nothing.
@@ -187,36 +260,6 @@ fn is_last(bytes: &[u8]) -> bool {
 fn ended(details: &str, status: &str) -> String {
     let ours = details.strip_prefix("egress_authz_denied[").and_then(|rest| rest.strip_suffix(']'));
     ours.map_or_else(|| status.to_owned(), ToOwned::to_owned)
-}
-
-fn http2(sender: &Sender, listener: &str, headers: &[(String, String)]) -> Result<String> {
-    let headers: Vec<(&[u8], &[u8])> =
-        headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-    let (log, stream) = (sender.mesh.gateway().access_log(), connect(sender, listener, "h2")?);
-    let (mark, port) = (log.mark(), stream.local_addr().port().to_string());
-    let connects = headers.iter().any(|(_, value)| *value == b"CONNECT");
-    let first = H2::open(stream, &headers, !connects).and_then(|mut h2| h2.receive());
-    match first {
-        Ok(Frame::Headers { .. } | Frame::Data { .. }) => {}
-        Ok(Frame::Reset) => return Ok("reset".to_owned()),
-        Ok(Frame::GoAway) | Err(_) => return Ok("closed".to_owned()),
-    }
-    let entry = log.wait(mark, |entry| entry.text("downstream_remote_port") == port)?;
-    Ok(ended(&entry.details(), &entry.text("response_code")))
-}
-
-fn send_shape(sender: &Sender, shape: &corpus::Shape) -> Result<Row> {
-    let (sent, outcomes) = match (&shape.request, &shape.h2) {
-        (Some(request), None) => {
-            (request.clone(), everywhere(sender, |listener| http1(sender, listener, request.as_bytes()))?)
-        }
-        (None, Some(headers)) => {
-            let sent: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-            (sent.join("; "), everywhere(sender, |listener| http2(sender, listener, headers))?)
-        }
-        _ => anyhow::bail!("{}: either `request` or `h2`", shape.name),
-    };
-    Ok(Row { what: shape.name.clone(), sent, outcomes })
 }
 
 fn readers_read_what_they_should(_: &mut Played) -> Result<()> {
@@ -336,7 +379,7 @@ fn the_page_shows_what_was_measured(played: &mut Played) -> Result<()> {
         "| corpus | requests | DENY, ours | DENY, native | ALLOW, ours | ALLOW, native |\n|---|---|---|---|---|---|\n",
     );
     for (name, rows) in [("spellings", &played.spellings), ("shapes", &played.shapes)] {
-        let counts: Vec<String> = (0..LISTENERS.len()).map(|at| through(rows, at).to_string()).collect();
+        let counts: Vec<String> = (0..HEADS.len()).map(|at| through(rows, at).to_string()).collect();
         summary.push_str(&format!("| {name} | {} | {} |\n", rows.len(), counts.join(" | ")));
     }
     table::compare(&BTreeMap::from([

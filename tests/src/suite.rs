@@ -36,9 +36,19 @@ macro_rules! tests {
 /// Runs the tests one after the other, as `cargo test` expects it of a test binary. What they share is started for the
 /// first that runs, and dropped after the last.
 pub fn run<S: Send + 'static>(start: fn() -> Result<S>, tests: Vec<Test<S>>) -> ExitCode {
+    run_on(1, start, tests)
+}
+
+/// Runs so many tests at a time, each on one of what they share that is its own meanwhile: for tests that wait more than
+/// they work, and that need nothing of what another did.
+pub fn run_on<S: Send + 'static>(
+    at_a_time: usize,
+    start: fn() -> Result<S>,
+    tests: Vec<Test<S>>,
+) -> ExitCode {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
-    let shared = Arc::new(Mutex::new(None));
+    arguments.test_threads = Some(at_a_time);
+    let shared = Arc::new(Mutex::new(Vec::new()));
     let trials = tests
         .into_iter()
         .map(|test| {
@@ -47,21 +57,27 @@ pub fn run<S: Send + 'static>(start: fn() -> Result<S>, tests: Vec<Test<S>>) -> 
         })
         .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
-    drop(shared.lock().unwrap_or_else(PoisonError::into_inner).take());
+    drop(take_all(&shared));
     conclusion.exit_code()
 }
 
+fn take_all<S>(shared: &Mutex<Vec<S>>) -> Vec<S> {
+    std::mem::take(&mut *shared.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 fn run_one<S>(
-    shared: &Mutex<Option<S>>,
+    idle: &Mutex<Vec<S>>,
     start: fn() -> Result<S>,
     test: impl FnOnce(&mut S) -> Result<()>,
 ) -> Result<(), Failed> {
-    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-    let shared = match &mut *shared {
+    let free = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let mut shared = match free {
         Some(shared) => shared,
-        empty => empty.insert(start().map_err(|error| failed(&error))?),
+        None => start().map_err(|error| failed(&error))?,
     };
-    match catch_unwind(AssertUnwindSafe(|| test(shared))) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| test(&mut shared)));
+    idle.lock().unwrap_or_else(PoisonError::into_inner).push(shared);
+    match outcome {
         Ok(outcome) => outcome.map_err(|error| failed(&error)),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
