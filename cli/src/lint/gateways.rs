@@ -70,7 +70,14 @@ fn guards(valid: &Valid<'_>, gateway: &Resource, number: Option<f64>, kind: Prot
     let on_port = matches.is_empty()
         || matches.iter().any(|item| {
             let ports = item.get("ports").map(Node::items).unwrap_or_default();
-            let names = |port: &Node| port.get("number").and_then(Node::number) == number;
+            let names = |port: &Node| {
+                let named = port.get("number").and_then(Node::number);
+                match kind {
+                    // The pod's port, which only its Service knows; it is not one that needs a privilege.
+                    Protocol::Http => named.is_some_and(|named| named >= 1024.0),
+                    Protocol::Network => named == number,
+                }
+            };
             item.text_at(&["mode"]) != Some("SERVER") && (ports.is_empty() || ports.iter().any(names))
         });
     !conflicts && on_port

@@ -65,6 +65,15 @@ pub(super) fn findings(valid: &Valid<'_>, root_namespace: &str) -> Vec<Diagnosti
         let help = "name the ports of the servers that carry TCP or TLS";
         findings.push(resource.warn("spec.match", what).help(help));
     }
+    if own_type == "HTTP" {
+        for (at, _) in matches.iter().enumerate().filter(|(_, item)| item.get("ports").is_some()) {
+            let what = "istiod holds the ports of an HTTP plugin against those on which the gateway's pod listens (8080 \
+                        where the Gateway says 80), and a waypoint has none: where no port fits, the plugin does not \
+                        attach, and everything passes";
+            let help = "leave `ports` out: an HTTP plugin goes into HTTP listeners only";
+            findings.push(resource.warn(&format!("spec.match[{at}].ports"), what).help(help));
+        }
+    }
     if resource.namespace() == root_namespace && !attached_by_labels && !attached_by_ref {
         let what = format!(
             "in the root namespace {root_namespace} without selector or targetRefs: it attaches to every proxy of \

@@ -20,11 +20,13 @@ pub(super) const DESTINATION_RULES: &str = "\
 The mesh's own TLS carries the site's name as its server name, which the filter holds against the host asked for.
 Where the gateway speaks TLS to the site, the site's certificate is verified by name.";
 pub(super) const WASM_PLUGINS: &str = "\
-The filter and its policy: one configuration, which differs by its `type` only. `match.ports` are the Gateway's server
-ports. FAIL_CLOSE: an image that cannot be had refuses everything.";
+The filter and its policy: one configuration, which differs by its `type` only. `match.ports` of the NETWORK plugin are
+the Gateway's server ports; the HTTP plugin has none, and so is in every HTTP listener (istiod would hold them against
+the pod's ports). FAIL_CLOSE: an image that cannot be had refuses everything.";
 pub(super) const TRAFFIC_EXTENSIONS: &str = "\
-The same as WasmPlugins, for Istio 1.30 and later; apply one or the other. `match.ports` are the Gateway's server ports.
-FAIL_CLOSE: an image that cannot be had refuses everything.";
+The same as WasmPlugins, for Istio 1.30 and later; apply one or the other. `match.ports` of the NETWORK plugin are the
+Gateway's server ports; the HTTP plugin has none, and so is in every HTTP listener (istiod would hold them against the
+pod's ports). FAIL_CLOSE: an image that cannot be had refuses everything.";
 pub(super) const TELEMETRY: &str = "The gateway's access log: it names the policy that refused.";
 pub(super) const LATE_DIAL: &str = "\
 Over mTLS 443 the site is dialled when the client has shown who it is. Needs Envoy 1.37 (Istio 1.29): an older one

@@ -1,7 +1,7 @@
 //! The plugins that carry the policy, and what is set on the gateway's proxies beside them.
 
 use super::config::typed;
-use super::mesh::{HTTP, PASSTHROUGH, TLS, metadata, selector};
+use super::mesh::{PASSTHROUGH, TLS, metadata, selector};
 use super::plan::Plan;
 use super::short::{Gateway, Kind};
 use super::tree::obj;
@@ -32,15 +32,9 @@ pub(super) fn plugins(plan: &Plan, gateway: &Gateway, config: &Json, carrier: Ca
     }
     network.sort_unstable();
     network.dedup();
-    let mut http_ports: Vec<u16> = plan.by(|site| site.http).into_iter().map(|(_, http)| http.port).collect();
-    if gateway.kind == Kind::EgressGateway {
-        http_ports = vec![HTTP];
-    }
-    http_ports.sort_unstable();
-    http_ports.dedup();
     let mut plugins = Vec::new();
     if http {
-        plugins.push(plugin(gateway, config, "HTTP", &http_ports, carrier));
+        plugins.push(plugin(gateway, config, "HTTP", &[], carrier));
     }
     if !network.is_empty() {
         plugins.push(plugin(gateway, config, "NETWORK", &network, carrier));
@@ -52,11 +46,13 @@ fn plugin(gateway: &Gateway, config: &Json, protocol: &str, ports: &[u16], carri
     let name = format!("egress-authz-{}", protocol.to_ascii_lowercase());
     let numbers: Vec<Json> = ports.iter().map(|port| obj! {"number": *port}).collect();
     // Without ports a NETWORK plugin would also be put in front of HTTP; `mode: SERVER` would never attach to a gateway.
+    // A plugin of type HTTP has none: it goes into HTTP managers only, and istiod holds its ports against the pod's (8080 and
+    // not 80; on a waypoint against none at all), so that it would not attach, and everything would pass.
     let mode = match gateway.kind {
         Kind::EgressGateway => "CLIENT",
         Kind::Waypoint => "SERVER",
     };
-    let matched = vec![obj! {"mode": mode, "ports": numbers}];
+    let matched = (!ports.is_empty()).then(|| vec![obj! {"mode": mode, "ports": numbers}]);
     let (selected, refs) = match gateway.kind {
         Kind::EgressGateway => (Some(obj! {"matchLabels": selector(gateway)}), None),
         Kind::Waypoint => (

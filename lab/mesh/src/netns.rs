@@ -130,8 +130,11 @@ pub(crate) fn kill(pid: i32) {
     }
 }
 
-/// Runs a function on a thread inside a namespace.
-pub(crate) fn within<T: Send>(name: &str, inside: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+/// Runs a function on a thread inside a namespace, by its name: for those who outlive the pod's borrow.
+///
+/// # Errors
+/// When there is no such namespace, or the function fails.
+pub fn within<T: Send>(name: &str, inside: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let file = File::open(format!("/run/netns/{name}")).with_context(|| format!("the namespace {name}"))?;
     // The thread ends afterwards, so nobody else finds itself in there.
     thread::scope(|scope| {

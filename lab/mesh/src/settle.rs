@@ -143,10 +143,12 @@ impl Expected {
 /// # Errors
 /// When the proxy does not answer.
 pub fn extensions(pod: &Pod) -> Result<Vec<(String, Value)>> {
-    let dump: Value = serde_json::from_str(&pod.admin("/config_dump?resource=ecds_filters")?)?;
-    let filters = dump.get("configs").and_then(Value::as_array).cloned().unwrap_or_default();
-    Ok(filters
-        .iter()
+    // Asked for by `resource`, Envoy shows those of the HTTP filters or those of the network filters, never both.
+    let dump: Value = serde_json::from_str(&pod.admin("/config_dump")?)?;
+    let dumps = dump.get("configs").and_then(Value::as_array).into_iter().flatten();
+    Ok(dumps
+        .filter_map(|dump| dump.get("ecds_filters")?.as_array())
+        .flatten()
         .filter_map(|filter| {
             let name = filter.pointer("/ecds_filter/name")?.as_str()?.to_owned();
             let text = filter.pointer("/ecds_filter/typed_config/config/configuration/value").and_then(Value::as_str);

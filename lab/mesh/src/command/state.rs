@@ -74,7 +74,7 @@ impl State {
   {dir}/curl-as default/nginx -i http://www.httpbin.org/             # 403
   {dir}/curl-as mytest/sleep-a https://www.httpbin.org/              # 200, the application's own TLS
   {dir}/curl-as default/nginx https://www.httpbin.org/               # closed
-  {dir}/admin istio-egressgateway /config_dump?resource=ecds_filters  # what the gateway has of the plugins
+  {dir}/admin istio-egressgateway /config_dump | less                  # what the gateway has; the plugins are `ecds_filters`
   {dir}/admin istio-egressgateway /stats/prometheus | grep egress_authz
 
   a policy of your own: egressctl render SHORT.yaml, with the image {image}

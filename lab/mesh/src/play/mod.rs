@@ -19,7 +19,7 @@ use crate::mesh::Mesh;
 use crate::netns::run;
 use crate::place::run_dir;
 use request::{asked_host, log_port, send};
-pub use table::{Answered, Part, Source, parts};
+pub use table::{Part, Source, parts};
 
 /// Who makes the requests that carry no identity: any workload, since nobody is known there.
 const SOMEBODY: &str = "mytest/sleep-a";
@@ -37,10 +37,11 @@ pub fn deployed(mesh: &Mesh) -> Result<Vec<Value>> {
     Ok(with_image(manifests::parse(&text)?, mesh.image()))
 }
 
-/// Plays parts of stories, in this order; a wrong answer is a row, not an error.
+/// Plays parts of stories, in this order. A wrong answer is a row and not an error, and so are manifests that are refused or
+/// that a proxy does not take.
 ///
 /// # Errors
-/// When manifests are refused, or a proxy does not take them.
+/// When a part names a story that is not there.
 pub fn play(mesh: &mut Mesh, stories: &[Story], parts: &[Part]) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for part in parts {
@@ -48,9 +49,10 @@ pub fn play(mesh: &mut Mesh, stories: &[Story], parts: &[Part]) -> Result<Vec<Ro
             .iter()
             .find(|story| story.name == part.story)
             .with_context(|| format!("no story {}", part.story))?;
-        let played = play_part(mesh, story, part)
-            .with_context(|| format!("story {}, step {}, from {}", part.story, part.step, part.from))?;
-        rows.extend(played);
+        match play_part(mesh, story, part) {
+            Ok(played) => rows.extend(played),
+            Err(error) => rows.push(unplayed(story, part, &error)),
+        }
     }
     Ok(rows)
 }
@@ -126,8 +128,23 @@ fn play_part(mesh: &mut Mesh, story: &Story, part: &Part) -> Result<Vec<Row>> {
     step.requests.iter().map(|request| play_one(mesh, &part.expect(request), &story.name, &title)).collect()
 }
 
-fn play_one(mesh: &Mesh, answered: &Answered, story: &str, title: &str) -> Result<Row> {
-    let request = &answered.request;
+/// The row of a part that could not be played.
+fn unplayed(story: &Story, part: &Part, error: &anyhow::Error) -> Row {
+    Row {
+        story: story.name.clone(),
+        title: format!("{} [{}]", story.title, part.from),
+        who: "-".to_owned(),
+        over: "-".to_owned(),
+        asks: format!("step {}", part.step),
+        expected: "played".to_owned(),
+        seen: "not played".to_owned(),
+        ok: false,
+        problems: vec![format!("{error:#}")],
+        entry: None,
+    }
+}
+
+fn play_one(mesh: &Mesh, request: &Request, story: &str, title: &str) -> Result<Row> {
     let who = if request.who == "none" { SOMEBODY } else { &request.who };
     let gateway = mesh.gateway()?;
     let log = gateway.access_log();
@@ -137,13 +154,13 @@ fn play_one(mesh: &Mesh, answered: &Answered, story: &str, title: &str) -> Resul
     let after = mesh.world().seen();
     let mut problems = Vec::new();
     let port = log_port(request).to_string();
-    let mut entry: Option<Entry> = None;
-    if answered.by_gateway {
-        match log.wait(mark, |entry| entry.text("listener_port") == port) {
-            Ok(found) => entry = Some(found),
-            Err(error) => problems.push(format!("{error:#}")),
+    let entry = match log.wait(mark, |entry| entry.text("listener_port") == port) {
+        Ok(entry) => Some(entry),
+        Err(error) => {
+            problems.push(format!("{error:#}"));
+            None
         }
-    }
+    };
     check::answer(request, &what, answer.as_ref(), &mut problems);
     check::site(request, &before, &after, &mut problems);
     if let Some(entry) = &entry {
@@ -158,7 +175,6 @@ fn play_one(mesh: &Mesh, answered: &Answered, story: &str, title: &str) -> Resul
     };
     let seen = what.map_or_else(|error| error, |gets: Gets| gets.to_string());
     let shown_reason = if request.reason.is_some() || !problems.is_empty() { reason.as_str() } else { "" };
-    let by_sidecar = if answered.by_gateway { "" } else { "(the sidecar's)" };
     Ok(Row {
         story: story.to_owned(),
         title: title.to_owned(),
@@ -167,7 +183,7 @@ fn play_one(mesh: &Mesh, answered: &Answered, story: &str, title: &str) -> Resul
         asks: request.ask.clone(),
         expected: shown(
             &request.gets.to_string(),
-            request.reason.as_deref().unwrap_or(by_sidecar),
+            request.reason.as_deref().unwrap_or_default(),
             request.state.as_deref().unwrap_or_default(),
         ),
         seen: shown(&seen, shown_reason, &state),
