@@ -14,6 +14,7 @@ use egress_lab::paths;
 use egress_lab::provision::EnvoyBinary;
 use egress_lab::shape::Kind;
 use egress_lab::story::{Outcome, Player, Request, Story};
+use egress_tests::applies::{UPSTREAM_RBAC, from_line};
 use egress_tests::egressctl;
 use egress_tests::net::with;
 use serde_json::{Value, json};
@@ -95,6 +96,10 @@ fn entries(outcome: &Outcome, story: &Story) -> Vec<Option<Entry>> {
 
 #[test]
 fn the_command_line_and_the_gateway_say_the_same_of_every_story() -> Result<()> {
+    // Not what `explain` says depends on the line, but which requests can be played to compare it.
+    if !from_line(UPSTREAM_RBAC, "all requests of all stories, explained")? {
+        return Ok(());
+    }
     let egressctl = egressctl::built()?;
     let dir = tempfile::tempdir()?;
     let told: Vec<(Story, Vec<(Value, Request)>)> =
@@ -102,7 +107,7 @@ fn the_command_line_and_the_gateway_say_the_same_of_every_story() -> Result<()> 
     let stories: Vec<Story> = told.iter().map(|(story, _)| story.clone()).collect();
     let player = Player::new(EnvoyBinary::find()?, paths::filter_wasm()?);
     let outcome = player.play(&stories)?;
-    ensure!(outcome.impossible == 0, "an Envoy that cannot play {} of the requests", outcome.impossible);
+    ensure!(outcome.impossible.is_empty(), "this Envoy cannot play {:?}", outcome.impossible);
     let mut verdicts: BTreeMap<&str, usize> = BTreeMap::new();
     for (story, asked) in &told {
         let entries = entries(&outcome, story);

@@ -7,6 +7,7 @@ use egress_lab::filter::Protocol;
 use egress_lab::paths;
 use egress_lab::provision::EnvoyBinary;
 use egress_lab::story::{Gets, Outcome, Player, Request, Row, Story};
+use egress_tests::applies;
 use egress_tests::suite::{self, Test};
 
 /// The stories that the scenarios tell over HTTP.
@@ -42,12 +43,15 @@ fn player() -> Result<Player> {
 
 /// Stories of one shape share a gateway, so they are played together.
 fn play_all() -> Result<Outcome> {
-    player()?.play(&stories()?)
+    let outcome = player()?.play(&stories()?)?;
+    applies::left_out(&outcome.impossible);
+    Ok(outcome)
 }
 
 fn is_as_told(outcome: &Outcome, story: &Story) -> Result<()> {
     let rows: Vec<&Row> = outcome.rows.iter().filter(|row| row.story == story.name).collect();
-    let played = rows.len() + if story.gateway.refuse_private_upstreams { outcome.impossible } else { 0 };
+    let played =
+        rows.len() + if story.gateway.refuse_private_upstreams { outcome.impossible.len() } else { 0 };
     ensure!(played >= http(story).count(), "{} of {} requests were played", rows.len(), http(story).count());
     for row in rows {
         ensure!(row.ok, "{} asks {}: {}", row.who, row.asks, row.problems.join("; "));

@@ -11,6 +11,7 @@ use egress_lab::filter::Filter;
 use egress_lab::provision::EnvoyBinary;
 use egress_lab::shape::{ConnectMode, Kind, Listener, Shape, TcpRoute};
 use egress_lab::world::BANNER;
+use egress_tests::applies::{LATE_DIAL, from_line};
 use egress_tests::net;
 use egress_tests::rig::{self, Rig};
 use egress_tests::{suite, tests};
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
 
 /// Ours and native in each mode that this Envoy has.
 fn start() -> Result<Rig> {
+    from_line(LATE_DIAL, "each test in the modes of late dialling")?;
     let mut listeners = Vec::new();
     for mode in modes()? {
         let native = json!({"rules": {"action": "ALLOW", "policies": {"a": {

@@ -3,6 +3,7 @@
 //! A test file is a [`suite`] of named tests that share one mesh ([`rig`]) and change its policy as they need. What the
 //! ready-made clients of the lab would not send, [`raw`] and [`h2`] do; [`audit`] reads what the filter logs.
 
+pub mod applies;
 pub mod audit;
 pub mod clock;
 pub mod egressctl;

@@ -89,8 +89,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
             )
         }
     }
-    if outcome.impossible > 0 {
-        eprintln!("{} requests need a newer Envoy and were not played.", outcome.impossible);
+    for request in &outcome.impossible {
+        eprintln!("not applicable: {request}");
     }
     eprintln!("{:.1} s", start.elapsed().as_secs_f32());
     Ok(if outcome.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

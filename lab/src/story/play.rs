@@ -48,8 +48,8 @@ struct Stage {
 pub struct Outcome {
     /// One row per request, in the order of the stories.
     pub rows: Vec<Row>,
-    /// Requests that this version of Envoy cannot play.
-    pub impossible: usize,
+    /// Requests that this version of Envoy cannot play, and since which line they can be.
+    pub impossible: Vec<String>,
     /// What the gateways' Prometheus pages said of the filter in the end, where that was asked for.
     pub metrics: BTreeSet<String>,
 }
@@ -117,11 +117,16 @@ impl Player {
         rows.sort_by_key(|(index, _)| *index);
         let impossible = stories
             .iter()
-            .flat_map(|story| story.requests().map(|request| (&story.gateway, request)))
-            .filter(|(wish, request)| {
-                self.protocols.contains(&request.over.protocol()) && !self.can(wish, request)
+            .flat_map(|story| story.requests().map(move |request| (story, request)))
+            .filter(|(_, request)| self.protocols.contains(&request.over.protocol()))
+            .filter_map(|(story, request)| {
+                let needs = self.needs(&story.gateway, request)?;
+                Some(format!(
+                    "{}: {} asks {} over {}: {needs}",
+                    story.name, request.who, request.ask, request.over.name
+                ))
             })
-            .count();
+            .collect();
         Ok(Outcome { rows: rows.into_iter().map(|(_, row)| row).collect(), impossible, metrics })
     }
 
@@ -129,12 +134,19 @@ impl Player {
         self.protocols.contains(&request.over.protocol()) && self.can(wish, request)
     }
 
-    /// Whether this version of Envoy has what the request needs.
     fn can(&self, wish: &GatewayShape, request: &Request) -> bool {
+        self.needs(wish, request).is_none()
+    }
+
+    /// What the request needs and this version of Envoy has not.
+    fn needs(&self, wish: &GatewayShape, request: &Request) -> Option<&'static str> {
+        let late = !matches!(request.over.connect, None | Some(ConnectMode::Immediate));
         let upstream = wish.refuse_private_upstreams && request.over.protocol() == Protocol::Http;
-        (matches!(request.over.connect, None | Some(ConnectMode::Immediate))
-            || self.binary.has_connect_modes())
-            && (!upstream || self.binary.has_upstream_rbac())
+        if late && !self.binary.has_connect_modes() {
+            return Some("late dialling (upstream_connect_mode) needs Envoy 1.37");
+        }
+        (upstream && !self.binary.has_upstream_rbac())
+            .then_some("RBAC as an upstream HTTP filter needs Envoy 1.39")
     }
 
     fn stage(&self, wish: &GatewayShape, requests: &[&Request]) -> Result<Stage> {
