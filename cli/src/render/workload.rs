@@ -5,6 +5,10 @@ use super::short::{Gateway, Kind};
 use super::tree::{obj, object};
 use egress_policy::config::Json;
 
+/// Envoy takes the labels of the filter's metrics out of their names, and keeps the counters of refused configurations.
+const PROXY_CONFIG: &str = "{extraStatTags: [namespace, verdict, policy, plugin, version, config], \
+                            proxyStatsMatcher: {inclusionPrefixes: [extension_config_discovery]}}";
+
 /// Where the pod listens for a port of its Service: above 1024, so that it needs no privilege.
 pub(super) fn pod_port(port: u16) -> u16 {
     port + 8000
@@ -66,7 +70,9 @@ fn deployment(gateway: &Gateway) -> Json {
             "template": obj! {
                 "metadata": obj! {
                     "labels": object(labels),
-                    "annotations": obj! {"inject.istio.io/templates": "gateway"},
+                    "annotations": obj! {
+                        "inject.istio.io/templates": "gateway", "proxy.istio.io/config": PROXY_CONFIG,
+                    },
                 },
                 "spec": obj! {
                     "serviceAccountName": account(gateway),

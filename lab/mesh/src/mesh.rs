@@ -86,7 +86,9 @@ pub struct Mesh {
     public: Authority,
     root_certificate: String,
     image: String,
-    /// What `replace` has applied.
+    /// What the mesh itself has applied, and keeps: the gateway's Service and what goes with it.
+    own: Vec<Value>,
+    /// What `put` has applied.
     replaced: Vec<Value>,
     revision: u64,
     next_pod: u16,
@@ -137,6 +139,7 @@ impl Mesh {
             public,
             root_certificate: String::new(),
             image,
+            own: Vec::new(),
             replaced: Vec::new(),
             revision: 0,
             next_pod: 1,
@@ -153,14 +156,14 @@ impl Mesh {
         self.create_namespaces(namespaces)?;
         self.control_plane.start_istiod()?;
         self.root_certificate = self.control_plane.root_certificate()?;
-        let mut specs = vec![Spec::gateway(GATEWAY, "egressgateway")];
+        let mut specs = vec![Spec::gateway(GATEWAY, "egressgateway")?];
         for who in workloads {
             specs.push(Spec::workload(who)?);
         }
         self.add_pods(&specs)?;
         // The gateway's Service is the repository's own.
-        let workload = manifests::read("deploy/istio/workload.yaml")?;
-        self.apply(&workload)
+        self.own = manifests::read("deploy/istio/workload.yaml")?;
+        self.apply(&self.own)
     }
 
     fn create_namespaces<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Result<()> {
@@ -233,7 +236,7 @@ impl Mesh {
     /// # Errors
     /// When it does not start.
     pub fn add_gateway(&mut self, name: &str, label: &str) -> Result<()> {
-        self.add_pods(&[Spec::gateway(name, label)])
+        self.add_pods(&[Spec::gateway(name, label)?])
     }
 
     /// `kubectl` on the mesh's API server.
@@ -354,21 +357,30 @@ impl Mesh {
         self.kubectl().apply(&all).map(|_| ())
     }
 
-    /// Makes these documents what is applied in place of what the last `replace` applied, and waits until the gateway and every
+    /// Makes these documents what is applied in place of what the last `put` applied, and waits until the gateway and every
     /// sidecar has them.
     ///
     /// # Errors
     /// When the API server refuses one, or a proxy does not have them in time.
     pub fn replace(&mut self, documents: &[Value]) -> Result<()> {
-        let wanted: Vec<Key> = documents.iter().map(Key::of).collect();
+        self.put(documents)?;
+        self.settle(documents)
+    }
+
+    /// The same without waiting.
+    ///
+    /// # Errors
+    /// When the API server refuses one.
+    pub fn put(&mut self, documents: &[Value]) -> Result<()> {
+        let kept: Vec<Key> = documents.iter().chain(&self.own).map(Key::of).collect();
         let stale: Vec<Value> =
-            self.replaced.iter().filter(|old| !wanted.contains(&Key::of(old))).cloned().collect();
+            self.replaced.iter().filter(|old| !kept.contains(&Key::of(old))).cloned().collect();
         if !stale.is_empty() {
             self.kubectl().delete(&stale)?;
         }
         self.apply(documents)?;
         self.replaced = documents.to_vec();
-        self.settle(documents)
+        Ok(())
     }
 
     /// Waits until the gateway and every sidecar has what was applied up to now; of `documents` it is looked for in particular.

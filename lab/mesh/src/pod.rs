@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::curl::Curl;
 use crate::daemon::{Daemon, read};
 use crate::kubectl::Kubectl;
+use crate::manifests;
 use crate::netns::{Netns, kill, run};
 use crate::place::{
     ADMIN_PORT, HUB_ADDRESS, ISTIOD, ISTIOD_PORT, PREFIX_LENGTH, PROXY_USER, REGISTRY_PORT, loopback, pod_address, run_dir,
@@ -61,6 +62,8 @@ pub struct Spec {
     pub labels: Vec<(String, String)>,
     /// What it is.
     pub role: Role,
+    /// More of Istio's ProxyConfig, as the annotation `proxy.istio.io/config` says it.
+    pub proxy_config: Value,
 }
 
 // === impl Spec ===
@@ -79,19 +82,29 @@ impl Spec {
             account: account.to_owned(),
             labels: vec![("app".to_owned(), account.to_owned())],
             role: Role::Workload,
+            proxy_config: json!({}),
         })
     }
 
-    /// A gateway of a name, with the labels and the service account that `egressctl render` gives it.
-    #[must_use]
-    pub fn gateway(name: &str, label: &str) -> Self {
-        Self {
+    /// A gateway of a name, with the labels and the service account that `egressctl render` gives it, and what the repository's
+    /// own Deployment of one says of its proxy.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn gateway(name: &str, label: &str) -> Result<Self> {
+        let shipped = manifests::read("deploy/istio/workload.yaml")?;
+        let annotation = shipped
+            .iter()
+            .find_map(|document| document.pointer("/spec/template/metadata/annotations/proxy.istio.io~1config")?.as_str())
+            .unwrap_or("{}");
+        Ok(Self {
             name: name.to_owned(),
             namespace: "istio-system".to_owned(),
             account: format!("{name}-service-account"),
             labels: vec![("istio".to_owned(), label.to_owned())],
             role: Role::Gateway,
-        }
+            proxy_config: yaml_serde::from_str(annotation).context("the annotation proxy.istio.io/config")?,
+        })
     }
 
     /// The name of the pod's network namespace.
@@ -358,12 +371,15 @@ fn capture(netns: &Netns, agent: &Path) -> Result<()> {
 fn agent(netns: &Netns, spec: &Spec, address: Ipv4Addr, dir: &Path, enter: &Enter) -> Result<Daemon> {
     // Envoy opens its standard output by name, as the proxy's user.
     let output = File::options().append(true).open(access_log_path(dir))?;
-    let proxy = json!({
+    let mut proxy = json!({
         "binaryPath": dir.join("bin/envoy"),
         "discoveryAddress": format!("{ISTIOD}:{ISTIOD_PORT}"),
         "concurrency": 1,
         "fileFlushInterval": "0.02s",
     });
+    if let (Some(proxy), Some(more)) = (proxy.as_object_mut(), spec.proxy_config.as_object()) {
+        proxy.extend(more.clone());
+    }
     let domain = format!("{}.svc.cluster.local", spec.namespace);
     let role = match spec.role {
         Role::Workload => "sidecar",

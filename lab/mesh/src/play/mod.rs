@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use egress_lab::access_log::Entry;
 use egress_lab::paths::repo_dir;
-use egress_lab::story::{Gets, Request, Row, Step, Story, check};
+use egress_lab::story::{Gets, Request, Row, Story, check};
 use serde_json::{Value, json};
 
-use crate::manifests::{self, overlay, read, render, with_image};
+use crate::manifests::{self, Key, overlay, read, render, with_image};
 use crate::mesh::Mesh;
 use crate::netns::run;
 use crate::place::run_dir;
-use request::{asked_host, log_port, send};
+use request::{ANY_SITE, asked_host, log_port, send};
 pub use table::{Part, Source, parts};
 
 /// Who makes the requests that carry no identity: any workload, since nobody is known there.
@@ -62,7 +62,6 @@ pub fn play(mesh: &mut Mesh, stories: &[Story], parts: &[Part]) -> Result<Vec<Ro
 /// # Errors
 /// When one cannot be read or is refused by `egressctl`.
 pub fn documents(mesh: &Mesh, story: &Story, part: &Part) -> Result<Vec<Value>> {
-    let step = story.steps.get(part.step).context("the story has no such step")?;
     let documents = match &part.from {
         Source::Deploy => {
             let upstream = read("deploy/upstream-private-addresses.yaml")?;
@@ -77,11 +76,18 @@ pub fn documents(mesh: &Mesh, story: &Story, part: &Part) -> Result<Vec<Value>> 
         Source::Step => render_step(story, part.step)?,
         Source::StepAnd(path) => overlay(render_step(story, part.step)?, read(path)?),
     };
-    let _ = step;
     Ok(with_image(documents, mesh.image()))
 }
 
-/// A short file of the step's hosts with the step's policy, rendered.
+/// What proxies are looked at for. The routes of a mistake may lead nowhere.
+fn awaited(documents: &[Value], part: &Part) -> Result<Vec<Value>> {
+    let Source::StepAnd(path) = part.from else { return Ok(documents.to_vec()) };
+    let over: Vec<Key> = read(path)?.iter().map(Key::of).collect();
+    let is_mistake = |key: &Key| key.kind == "VirtualService" && over.contains(key);
+    Ok(documents.iter().filter(|document| !is_mistake(&Key::of(document))).cloned().collect())
+}
+
+/// A short file of the story's hosts with the step's policy, rendered.
 fn render_step(story: &Story, index: usize) -> Result<Vec<Value>> {
     let dir = run_dir("shorts");
     fs::create_dir_all(&dir)?;
@@ -97,10 +103,9 @@ fn policy(story: &Story, index: usize) -> Value {
 }
 
 fn short(story: &Story, index: usize) -> Result<Value> {
-    let step: &Step = story.steps.get(index).context("the story has no such step")?;
     let mut sites: Vec<Value> = Vec::new();
-    for request in &step.requests {
-        let Some(host) = asked_host(request)? else { continue };
+    for request in story.requests() {
+        let host = asked_host(request)?.unwrap_or_else(|| ANY_SITE.to_owned());
         let over = match log_port(request) {
             8080 => "HTTP",
             8443 => "TLS",
@@ -121,7 +126,8 @@ fn short(story: &Story, index: usize) -> Result<Value> {
 
 fn play_part(mesh: &mut Mesh, story: &Story, part: &Part) -> Result<Vec<Row>> {
     let documents = documents(mesh, story, part)?;
-    mesh.replace(&documents)?;
+    mesh.put(&documents)?;
+    mesh.settle(&awaited(&documents, part)?)?;
     let step = story.steps.get(part.step).context("the story has no such step")?;
     let title = if step.title.is_empty() { &story.title } else { &step.title };
     let title = format!("{title} [{}]", part.from);

@@ -10,7 +10,7 @@ use crate::pod::Pod;
 
 /// Where a request goes whose host is no name that an application could look up: to a site that there is, with the host
 /// written into the header, as one does who tries to reach a metadata service through the gateway.
-const ANY_SITE: &str = "www.example.com";
+pub(super) const ANY_SITE: &str = "www.example.com";
 
 /// The pod's port of the gateway's listener.
 pub(super) fn log_port(request: &Request) -> u16 {

@@ -13,7 +13,7 @@ pub enum Source {
     Short(&'static str),
     /// The root's `wasmplugin.yaml`, with the routes of a short file.
     Wasmplugin(&'static str),
-    /// `egressctl render` of the step's hosts, the step's policy as its `config`.
+    /// `egressctl render` of the story's hosts, the step's policy as its `config`.
     Step,
     /// The same, and the resources of a file over it.
     StepAnd(&'static str),
