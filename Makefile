@@ -159,6 +159,30 @@ test-mesh: build setup ## What needs root and Debian packages: the image through
 	@cargo build --quiet --package egress-image
 	@cargo test --quiet --package egress-delivery-tests --test registry --test containers -- --ignored --test-threads 1
 
+# --- mesh ---
+# The same stories through a real Istio, in network namespaces of its own (docs/mesh-lab.md).
+.PHONY: mesh mesh-up mesh-down mesh-needs
+MESH := cargo run --quiet --package egress-mesh --
+# A program that must be there, and Debian's package of it.
+MESH_DEBIAN := ip:iproute2 iptables:iptables dnsmasq:dnsmasq-base docker-registry:docker-registry curl:curl update-ca-certificates:ca-certificates
+
+mesh: mesh-needs image setup ## Play the stories through a real Istio (root, Linux, Go 1.26; the first time builds it; MESH_ARGS="--only A,C")
+	@$(MESH) run $(MESH_ARGS)
+
+mesh-up: mesh-needs image setup ## Leave that mesh running, with wrappers for kubectl, istioctl and curl as a workload
+	@$(MESH) up $(MESH_ARGS)
+
+mesh-down: ## End it, and remove whatever a crashed run left
+	@$(MESH) down
+
+mesh-needs:
+	@missing=; test "$$(uname -s)" = Linux || missing=", Linux"; test "$$(id -u)" = 0 || missing="$$missing, root"; \
+	go version 2>/dev/null | grep -qE ' go(1\.(2[6-9]|[3-9][0-9])|[2-9]\.)' || missing="$$missing, Go 1.26 or later on PATH"; \
+	test -z "$$missing" || { echo "the mesh needs what is not here:$${missing#,}" >&2; exit 1; }
+	@for program in $(MESH_DEBIAN); do command -v $${program%%:*} >/dev/null || missing="$$missing $${program##*:}"; done; \
+	if test -n "$$missing"; then command -v apt-get >/dev/null || { echo "please install:$$missing" >&2; exit 1; }; \
+	  echo "installing$$missing"; apt-get install --yes --quiet --no-install-recommends $$missing >/dev/null; fi
+
 # --- operations ---
 # Envoy lines that are supported, oldest first; what one of them cannot do its tests print as not applicable.
 ENVOY_LINES := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0

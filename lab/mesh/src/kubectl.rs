@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::place::HUB;
+use crate::place::{HUB, run_dir};
 
 /// How to reach the API server.
 #[derive(Debug, Clone)]
@@ -98,6 +98,8 @@ fn list(documents: &[Value]) -> String {
 pub(crate) fn in_hub(program: &Path, kubeconfig: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", HUB]).arg(program).args(arguments).env("KUBECONFIG", kubeconfig);
+    // What it remembers of the API server goes with it.
+    command.env("KUBECACHEDIR", run_dir("kubectl-cache"));
     command
 }
 

@@ -363,8 +363,22 @@ impl Mesh {
     /// # Errors
     /// When the API server refuses one, or a proxy does not have them in time.
     pub fn replace(&mut self, documents: &[Value]) -> Result<()> {
-        self.put(documents)?;
-        self.settle(documents)
+        self.replace_awaiting(documents, documents)
+    }
+
+    /// The same, but of other documents it is looked for in particular.
+    ///
+    /// # Errors
+    /// As [`Mesh::replace`].
+    pub fn replace_awaiting(&mut self, documents: &[Value], awaited: &[Value]) -> Result<()> {
+        self.prune(documents)?;
+        self.revision += 1;
+        // In one go, and last, so that istiod pushes it with the others or after them.
+        let mut all = documents.to_vec();
+        all.push(revision(self.revision));
+        self.apply(&all)?;
+        self.replaced = documents.to_vec();
+        self.await_revision(awaited)
     }
 
     /// The same without waiting.
@@ -372,14 +386,20 @@ impl Mesh {
     /// # Errors
     /// When the API server refuses one.
     pub fn put(&mut self, documents: &[Value]) -> Result<()> {
+        self.prune(documents)?;
+        self.apply(documents)?;
+        self.replaced = documents.to_vec();
+        Ok(())
+    }
+
+    /// Deletes what was put before and is not among these documents.
+    fn prune(&self, documents: &[Value]) -> Result<()> {
         let kept: Vec<Key> = documents.iter().chain(&self.own).map(Key::of).collect();
         let stale: Vec<Value> =
             self.replaced.iter().filter(|old| !kept.contains(&Key::of(old))).cloned().collect();
         if !stale.is_empty() {
             self.kubectl().delete(&stale)?;
         }
-        self.apply(documents)?;
-        self.replaced = documents.to_vec();
         Ok(())
     }
 
@@ -389,7 +409,11 @@ impl Mesh {
     /// When a proxy does not have it in time; the text says what is missing.
     pub fn settle(&mut self, documents: &[Value]) -> Result<()> {
         self.revision += 1;
-        self.kubectl().apply_by_server(&[revision(self.revision)])?;
+        self.apply(&[revision(self.revision)])?;
+        self.await_revision(documents)
+    }
+
+    fn await_revision(&self, documents: &[Value]) -> Result<()> {
         let expected = Expected::of(documents, self.revision);
         let answers: Vec<Result<()>> = thread::scope(|scope| {
             let asked: Vec<_> = self

@@ -51,7 +51,7 @@ pub const PROXY_USER: u32 = 1337;
 pub const APPLICATION_USER: u32 = 65534;
 
 /// Everything that the mesh writes while it runs. It must be a place that user 1337 reaches.
-pub(crate) const RUN: &str = "/run/egress-mesh";
+pub const RUN: &str = "/run/egress-mesh";
 
 /// Held by whoever runs the mesh.
 pub(crate) const LOCK: &str = "/run/lock/egress-mesh.lock";

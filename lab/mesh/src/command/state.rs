@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use egress_lab::paths::repo_dir;
 use egress_mesh::mesh::{Mesh, public_authority_file};
-use egress_mesh::place::{APPLICATION_USER, HUB, PREFIX};
+use egress_mesh::place::{APPLICATION_USER, HUB, PREFIX, RUN};
 
 /// `.mesh/istio/` in the repository.
 pub(super) struct State {
@@ -36,7 +36,7 @@ impl State {
     pub(super) fn write(&self, mesh: &Mesh) -> Result<()> {
         let kubeconfig = mesh.kubectl().kubeconfig().display();
         let in_hub = |program: PathBuf| {
-            format!("exec ip netns exec {HUB} env KUBECONFIG={kubeconfig} {} \"$@\"\n", program.display())
+            format!("exec ip netns exec {HUB} env KUBECONFIG={kubeconfig} KUBECACHEDIR={RUN}/kubectl-cache {} \"$@\"\n", program.display())
         };
         let authorities = public_authority_file();
         let curl = format!(

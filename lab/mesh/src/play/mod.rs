@@ -126,8 +126,7 @@ fn short(story: &Story, index: usize) -> Result<Value> {
 
 fn play_part(mesh: &mut Mesh, story: &Story, part: &Part) -> Result<Vec<Row>> {
     let documents = documents(mesh, story, part)?;
-    mesh.put(&documents)?;
-    mesh.settle(&awaited(&documents, part)?)?;
+    mesh.replace_awaiting(&documents, &awaited(&documents, part)?)?;
     let step = story.steps.get(part.step).context("the story has no such step")?;
     let title = if step.title.is_empty() { &story.title } else { &step.title };
     let title = format!("{title} [{}]", part.from);
