@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod engine;
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -14,34 +16,23 @@ use egress_lab::compose;
 use egress_lab::paths::{filter_wasm, repo_dir};
 use egress_lab::provision::EnvoyBinary;
 use serde_json::Value;
-use tempfile::TempDir;
+
+use self::engine::Engine;
 
 const IMAGE: &str = "localhost/egress-lab-envoy";
 
 /// Containers that are gone when dropped, with a storage of their own.
 struct Containers {
-    dir: TempDir,
+    engine: Engine,
     compose_file: PathBuf,
     ports: Vec<(&'static str, u16)>,
 }
 
 impl Containers {
     fn prepare() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(
-            dir.path().join("containers.conf"),
-            "[containers]\ndefault_ulimits = []\n[engine]\ncgroup_manager = \"cgroupfs\"\nruntime = \"runc\"\nevents_logger = \"file\"\n",
-        )
-        .unwrap();
-        let at = |name: &str| dir.path().join(name).display().to_string();
-        let storage = format!(
-            "[storage]\ndriver = \"vfs\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n",
-            at("graph"),
-            at("run")
-        );
-        fs::write(dir.path().join("storage.conf"), storage).unwrap();
+        let engine = Engine::new();
         // The compose file as it is, in a folder like the repository's, so that its relative mount leads to files of ours.
-        let compose_file = dir.path().join("envoy/docker-compose.yaml");
+        let compose_file = engine.path().join("envoy/docker-compose.yaml");
         fs::create_dir_all(compose_file.parent().unwrap()).unwrap();
         fs::copy(repo_dir().unwrap().join("envoy/docker-compose.yaml"), &compose_file).unwrap();
         let names = ["GATEWAY_ADMIN", "FRONTEND_HTTP", "FRONTEND_TLS", "DEFAULT_HTTP", "DEFAULT_TLS"];
@@ -49,14 +40,12 @@ impl Containers {
             names.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let ports =
             names.into_iter().zip(held.iter().map(|socket| socket.local_addr().unwrap().port())).collect();
-        Self { dir, compose_file, ports }
+        Self { engine, compose_file, ports }
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+        let mut command = self.engine.command(program);
         command
-            .env("CONTAINERS_CONF", self.dir.path().join("containers.conf"))
-            .env("CONTAINERS_STORAGE_CONF", self.dir.path().join("storage.conf"))
             .env("ENVOY_IMAGE", IMAGE)
             .envs(self.ports.iter().map(|(name, port)| (*name, port.to_string())));
         command
@@ -74,7 +63,7 @@ impl Containers {
 
     /// An image from nothing: the binary, and the libraries that it asks for.
     fn build_image(&self) {
-        let context = self.dir.path().join("image");
+        let context = self.engine.path().join("image");
         let envoy = EnvoyBinary::find().unwrap().path;
         let libraries = Command::new("ldd").arg(&envoy).output().unwrap();
         let libraries = String::from_utf8(libraries.stdout).unwrap();
@@ -118,7 +107,6 @@ impl Containers {
 impl Drop for Containers {
     fn drop(&mut self) {
         self.compose(&["down"]);
-        let _ = self.command("podman").args(["rmi", "--all", "--force"]).output();
     }
 }
 
@@ -126,7 +114,7 @@ impl Drop for Containers {
 #[ignore = "needs root, podman-compose and runc: `make test-mesh`"]
 fn the_containers_tell_scenario_a() {
     let containers = Containers::prepare();
-    let mounted = containers.dir.path().join("target/compose");
+    let mounted = containers.engine.path().join("target/compose");
     let policy = fs::read_to_string(repo_dir().unwrap().join("envoy/policy.yaml")).unwrap();
     let policy: Value = yaml_serde::from_str(&policy).unwrap();
     compose::write(&mounted, &filter_wasm().unwrap(), &policy).unwrap();

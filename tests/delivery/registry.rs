@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod engine;
+
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -15,7 +17,10 @@ use egress_lab::filter::Protocol;
 use egress_lab::paths::{filter_wasm, repo_dir};
 use egress_lab::provision::EnvoyBinary;
 use egress_lab::story::{Player, Story};
+use serde_json::Value;
 use tempfile::TempDir;
+
+use self::engine::Engine;
 
 /// A registry on loopback that is gone when dropped.
 struct Registry {
@@ -142,6 +147,92 @@ fn the_image_is_pushed_pulled_and_plays_scenario_a() {
         "{:?}",
         outcome.rows.iter().map(|row| &row.problems).collect::<Vec<_>>()
     );
+}
+
+/// A make target, in the target folder that this test was built in; what it prints.
+fn make(arguments: &[&str]) -> String {
+    let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_path_buf();
+    let output = Command::new("make")
+        .args(["--no-print-directory", "--silent"])
+        .args(arguments)
+        .current_dir(repo_dir().unwrap())
+        .env("CARGO_TARGET_DIR", target)
+        .env_remove("EGRESS_AUTHZ_WASM")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "make {arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+fn digest_in(text: &str) -> String {
+    let start = text.rfind("sha256:").expect("no digest");
+    text.get(start..start + "sha256:".len() + 64).unwrap().to_owned()
+}
+
+#[test]
+#[ignore = "needs Debian's docker-registry: `make test-mesh`"]
+fn make_image_and_make_push_do_what_the_page_says() {
+    let registry = Registry::start(false);
+    let digest = digest_in(&make(&["image"]));
+    assert_eq!(digest_in(&make(&["image"])), digest, "two builds differ");
+    let version = make(&["version"]);
+    let tagged = format!("{}:{}", registry.image(), version.trim());
+    let pushed = make(&["push", &format!("IMAGE={tagged}")]);
+    assert!(pushed.contains(&format!("url: oci://{}@{digest}", registry.image())), "{pushed}");
+    let fetched = egress_image(&["fetch", &tagged], None);
+    assert!(fetched.status.success() && text(&fetched.stdout).contains(&digest), "{}", text(&fetched.stderr));
+}
+
+/// The Dockerfile's image, built by podman and pushed: Istio takes it, and it holds the same filter under the same labels.
+#[test]
+#[ignore = "needs root, podman and Debian's docker-registry: `make test-mesh`"]
+fn the_dockerfile_gives_the_same() {
+    let registry = Registry::start(false);
+    let engine = Engine::new();
+    let context = engine.path().join("context");
+    let wasm = context.join("target/wasm32-wasip1/release/egress_authz.wasm");
+    fs::create_dir_all(wasm.parent().unwrap()).unwrap();
+    fs::copy(filter_wasm().unwrap(), &wasm).unwrap();
+    fs::copy(repo_dir().unwrap().join("Dockerfile"), context.join("Dockerfile")).unwrap();
+    let tagged = format!("{}:docker", registry.image());
+    let podman = |arguments: &[&str]| {
+        let output = engine.command("podman").args(arguments).output().unwrap();
+        assert!(output.status.success(), "podman {arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let (version, revision) = ("VERSION=1.2.3", "REVISION=abc");
+    podman(&[
+        "build",
+        "--quiet",
+        "--build-arg",
+        version,
+        "--build-arg",
+        revision,
+        "--tag",
+        &tagged,
+        context.to_str().unwrap(),
+    ]);
+    podman(&["push", "--quiet", "--tls-verify=false", &tagged]);
+    let output = engine.path().join("fetched.wasm");
+    let fetched = egress_image(&["fetch", &tagged, "--output", output.to_str().unwrap()], None);
+    assert!(fetched.status.success(), "{}", text(&fetched.stderr));
+    assert_eq!(fs::read(&output).unwrap(), fs::read(&wasm).unwrap());
+
+    let inspected: Value = serde_json::from_str(&podman(&["inspect", &tagged])).unwrap();
+    let labels = inspected.pointer("/0/Config/Labels").and_then(Value::as_object).unwrap();
+    let ours: Value = serde_json::from_slice(&layout(&engine.path().join("ours")).config).unwrap();
+    let ours = ours.pointer("/config/Labels").and_then(Value::as_object).unwrap();
+    for (name, value) in ours {
+        let same = match name.rsplit('.').next().unwrap() {
+            "version" => labels.get(name) == Some(&"1.2.3".into()),
+            "revision" => labels.get(name) == Some(&"abc".into()),
+            // The place is the workspace's own, which the test's layout does not know.
+            "source" => labels.contains_key(name),
+            _ => labels.get(name) == Some(value),
+        };
+        assert!(same, "{name}: {value} and {:?}", labels.get(name));
+    }
+    assert!(ours.len() >= 5, "{ours:?}");
 }
 
 #[test]
