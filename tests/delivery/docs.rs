@@ -5,9 +5,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use egress_lab::paths::repo_dir;
-use serde_json::Value;
+use egress_lab::paths::{filter_wasm, repo_dir};
+use egress_lab::provision::EnvoyBinary;
+use serde_json::{Value, json};
 
 /// A page and where it is.
 struct Page {
@@ -174,6 +176,46 @@ fn every_test_file_that_is_called_is_one() {
             }
         }
     }
+}
+
+/// The page's filters in a listener around them, with the filter that was built.
+#[test]
+fn envoy_takes_what_the_page_on_plain_envoy_says() {
+    let page = fs::read_to_string(repo_dir().unwrap().join("docs/install-envoy.md")).unwrap();
+    let yaml = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let mut manager: Value = yaml_serde::from_str(yaml).unwrap();
+    let code =
+        manager.pointer_mut("/http_filters/0/typed_config/config/vm_config/code/local/filename").unwrap();
+    *code = json!(filter_wasm().unwrap());
+    let fields = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "page", "use_remote_address": true, "normalize_path": true,
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
+            {"match": {"prefix": "/"}, "direct_response": {"status": 200}}]}]},
+    });
+    manager.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    let tcp = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": "page", "cluster": "site",
+        "upstream_connect_mode": "ON_DOWNSTREAM_TLS_HANDSHAKE", "max_early_data_bytes": 65_536,
+    });
+    let listener = |name: &str, filter: &str, config: &Value| {
+        json!({"name": name, "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+            "listener_filters": [{"name": "envoy.filters.listener.tls_inspector", "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"}}],
+            "filter_chains": [{"filters": [{"name": filter, "typed_config": config}]}]})
+    };
+    let mut listeners = vec![listener("http", "envoy.filters.network.http_connection_manager", &manager)];
+    let envoy = EnvoyBinary::find().unwrap();
+    if envoy.has_connect_modes() {
+        listeners.push(listener("tcp", "envoy.filters.network.tcp_proxy", &tcp));
+    }
+    let bootstrap = json!({"static_resources": {"listeners": listeners, "clusters": [{"name": "site"}]}});
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("envoy.json");
+    fs::write(&file, bootstrap.to_string()).unwrap();
+    let output = Command::new(&envoy.path).args(["--mode", "validate", "-c"]).arg(&file).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// All values of a key, at any depth.
