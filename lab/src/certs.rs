@@ -79,6 +79,16 @@ impl Authority {
         Ok(Self { inner: Arc::new(Inner { certificate, issuer: Issuer::new(params, key) }) })
     }
 
+    /// An authority that is there already, such as istiod's.
+    ///
+    /// # Errors
+    /// When the texts are not those of a certificate and its key.
+    pub fn from_pem(certificate: &str, key: &str) -> Result<Self> {
+        let key = KeyPair::from_pem(key).context("the authority's key")?;
+        let issuer = Issuer::from_ca_cert_pem(certificate, key).context("the authority's certificate")?;
+        Ok(Self { inner: Arc::new(Inner { certificate: certificate.to_owned(), issuer }) })
+    }
+
     /// Its own certificate, as PEM text.
     #[must_use]
     pub fn certificate(&self) -> &str {

@@ -121,6 +121,12 @@ fn check(document: &Value) -> Result<String> {
         ("v1", "Namespace") => read::<api::core::v1::Namespace>(document),
         ("v1", "Service") => read::<api::core::v1::Service>(document),
         ("v1", "ServiceAccount") => read::<api::core::v1::ServiceAccount>(document),
+        ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy") => {
+            read::<api::admissionregistration::v1::ValidatingAdmissionPolicy>(document)
+        }
+        ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding") => {
+            read::<api::admissionregistration::v1::ValidatingAdmissionPolicyBinding>(document)
+        }
         ("apps/v1", "Deployment") => read::<api::apps::v1::Deployment>(document),
         ("autoscaling/v2", "HorizontalPodAutoscaler") => {
             read::<api::autoscaling::v2::HorizontalPodAutoscaler>(document)

@@ -1,0 +1,258 @@
+//! Every manifest of the repository, as the API server, istiod and `istioctl` see it; and what they say of broken ones.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Output};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use egress_lab::client::http::Ask;
+use egress_lab::client::{Stream, Tls};
+use egress_lab::paths::repo_dir;
+use egress_mesh::manifests::parse;
+use egress_mesh::mesh::{Mesh, Options};
+use egress_mesh::netns::within;
+use egress_mesh::place::HUB;
+use egress_mesh_tests::{authority, scratch};
+use egress_tests::tests;
+use serde_json::{Value, json};
+
+/// istiod's port for the webhooks that an API server calls.
+const WEBHOOK: ([u8; 4], u16) = ([127, 0, 0, 1], 15017);
+
+fn main() -> ExitCode {
+    egress_mesh_tests::run(
+        start,
+        tests![
+            the_api_server_takes_every_manifest,
+            istiods_webhook_takes_every_manifest,
+            istioctl_validate_takes_every_manifest,
+            istioctl_analyze_finds_nothing,
+            broken_manifests_are_refused,
+        ],
+    )
+}
+
+fn start() -> Result<Mesh> {
+    let mesh = Mesh::start(&Options::with_workloads(&[])?)?;
+    let crds = gateway_api()?.join("config/crd/standard");
+    mesh.kubectl().run(&["apply", "--server-side", "-f", crds.to_str().context("a path that is no text")?])?;
+    mesh.kubectl().run(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])?;
+    // A rehearsal creates nothing, the namespaces neither in which the rest of it would be.
+    let mut namespaces = Vec::new();
+    for (_, documents) in manifests()? {
+        for document in documents {
+            let kind = document.get("kind").and_then(Value::as_str).unwrap_or_default();
+            let place = if kind == "Namespace" { "/metadata/name" } else { "/metadata/namespace" };
+            if let Some(name) = document.pointer(place) {
+                namespaces.push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
+            }
+        }
+    }
+    mesh.kubectl().apply_by_server(&namespaces)?;
+    Ok(mesh)
+}
+
+/// The module of the Gateway API, whose resources Istio's own files do not have.
+fn gateway_api() -> Result<PathBuf> {
+    let mut command = Command::new("go");
+    command.args(["mod", "download", "-json", "sigs.k8s.io/gateway-api"]);
+    let output = command.current_dir(repo_dir()?.join("lab/mesh/programs/istio")).output()?;
+    let json: Value = serde_json::from_slice(&output.stdout)?;
+    json.get("Dir").and_then(Value::as_str).map(PathBuf::from).context("go names no folder")
+}
+
+/// Every manifest of the repository by its file; a kustomization is none, nor are the short files of `egressctl render` and
+/// the rules of Prometheus.
+fn manifests() -> Result<Vec<(PathBuf, Vec<Value>)>> {
+    let repository = repo_dir()?;
+    let mut files = vec![repository.join("wasmplugin.yaml")];
+    for dir in ["deploy", "deploy/istio", "deploy/ambient", "examples/egress/rendered", "tests/istio"] {
+        for entry in fs::read_dir(repository.join(dir))? {
+            files.push(entry?.path());
+        }
+    }
+    files.sort();
+    let mut manifests = Vec::new();
+    for file in files {
+        if file.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        let documents = parse(&fs::read_to_string(&file)?).with_context(|| file.display().to_string())?;
+        let own = |document: &Value| {
+            let version = document.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+            !version.is_empty() && !version.starts_with("kustomize.")
+        };
+        // A `List`, as `kubectl get` writes it, is what it holds.
+        let documents: Vec<Value> = documents
+            .into_iter()
+            .flat_map(|document| match document.get("items").and_then(Value::as_array) {
+                Some(items) => items.clone(),
+                None => vec![document],
+            })
+            .collect();
+        if !documents.is_empty() && documents.iter().all(own) {
+            manifests.push((file, documents));
+        }
+    }
+    ensure!(manifests.len() >= 25, "{} manifests", manifests.len());
+    Ok(manifests)
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// As `kubectl apply` would, without doing it: schemas, admission and unknown fields.
+fn rehearse(mesh: &Mesh, documents: &[Value]) -> Result<Output> {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": documents}).to_string();
+    let arguments = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-"];
+    mesh.kubectl().output(&arguments, &list)
+}
+
+fn the_api_server_takes_every_manifest(mesh: &mut Mesh) -> Result<()> {
+    let mut kinds = BTreeSet::new();
+    for (file, documents) in manifests()? {
+        let output = rehearse(mesh, &documents)?;
+        ensure!(output.status.success(), "{}: {}", file.display(), said(&output));
+        kinds.extend(documents.iter().filter_map(|document| document.get("kind")?.as_str().map(ToOwned::to_owned)));
+    }
+    for kind in ["WasmPlugin", "TrafficExtension", "EnvoyFilter", "NetworkPolicy", "AuthorizationPolicy", "Gateway"] {
+        ensure!(kinds.contains(kind), "no {kind} among {kinds:?}");
+    }
+    Ok(())
+}
+
+/// What istiod's admission webhook says to a document; none where it is content.
+fn istiod_refuses(mesh: &Mesh, document: &Value) -> Result<Option<String>> {
+    let text = |key: &str| document.get(key).and_then(Value::as_str).unwrap_or_default();
+    let (version, kind) = (text("apiVersion"), text("kind"));
+    let (group, version) = version.split_once('/').unwrap_or(("", version));
+    let review = json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {
+            "uid": "1", "operation": "CREATE",
+            "kind": {"group": group, "version": version, "kind": kind},
+            "namespace": document.pointer("/metadata/namespace"), "name": document.pointer("/metadata/name"),
+            "object": document,
+        },
+    });
+    let ca = authority::of_mesh(mesh)?;
+    let answer = within(HUB, || {
+        let tls = Tls::mesh(&ca, None, Some("istiod.istio-system.svc"))?;
+        let ask = Ask::parse("POST https://istiod.istio-system.svc/validate")?
+            .header("content-type", "application/json")
+            .with_body(review.to_string());
+        Stream::connect(WEBHOOK.into())?.tls(&tls)?.http1(&ask)
+    })?;
+    ensure!(answer.status == 200, "istiod answers {}: {}", answer.status, answer.text());
+    let response = answer.json();
+    match response.pointer("/response/allowed").and_then(Value::as_bool) {
+        Some(true) => Ok(None),
+        Some(false) => Ok(Some(response.pointer("/response/status/message").map(Value::to_string).unwrap_or_default())),
+        None => bail!("istiod says neither: {response}"),
+    }
+}
+
+fn is_istios(document: &Value) -> bool {
+    document.get("apiVersion").and_then(Value::as_str).is_some_and(|version| version.contains(".istio.io/"))
+}
+
+fn istiods_webhook_takes_every_manifest(mesh: &mut Mesh) -> Result<()> {
+    let mut asked = 0;
+    for (file, documents) in manifests()? {
+        for document in documents.iter().filter(|document| is_istios(document)) {
+            let refused = istiod_refuses(mesh, document)?;
+            ensure!(refused.is_none(), "{}: {}", file.display(), refused.unwrap_or_default());
+            asked += 1;
+        }
+    }
+    ensure!(asked >= 50, "{asked} documents");
+    Ok(())
+}
+
+/// What is said of each EnvoyFilter, whatever is in it.
+const OF_EVERY_ENVOY_FILTER: &str = "EnvoyFilter exposes internal implementation details";
+
+fn istioctl(mesh: &Mesh, arguments: &[&str], files: &[&Path]) -> Result<Output> {
+    Ok(Command::new(mesh.programs().istioctl()).args(arguments).args(files).env("HOME", scratch()?).output()?)
+}
+
+fn istioctl_validate_takes_every_manifest(mesh: &mut Mesh) -> Result<()> {
+    for (file, _) in manifests()? {
+        let output = istioctl(mesh, &["validate", "-f"], &[&file])?;
+        let said = said(&output);
+        ensure!(output.status.success(), "{}: {said}", file.display());
+        let warnings = said.lines().filter(|line| line.contains("* ") && !line.contains(OF_EVERY_ENVOY_FILTER));
+        let warnings: Vec<&str> = warnings.collect();
+        ensure!(warnings.is_empty(), "{}: {warnings:?}", file.display());
+    }
+    Ok(())
+}
+
+fn istioctl_analyze_finds_nothing(mesh: &mut Mesh) -> Result<()> {
+    let all = manifests()?;
+    let of = |dir: &str| -> Vec<&Path> {
+        all.iter().map(|(file, _)| file.as_path()).filter(|file| file.parent().is_some_and(|own| own.ends_with(dir))).collect()
+    };
+    // What is applied together is looked at together; the rendered examples are wholes of their own.
+    let mut sets = vec![of("deploy/istio"), of("deploy/ambient")];
+    sets.extend(of("examples/egress/rendered").into_iter().map(|file| vec![file]));
+    for files in sets {
+        ensure!(!files.is_empty(), "an empty set");
+        let mut arguments = vec!["analyze", "--use-kube=false", "--namespace", "istio-system", "--failure-threshold", "Warning"];
+        arguments.extend(["--suppress", "IST0133=EnvoyFilter *.istio-system"]);
+        let output = istioctl(mesh, &arguments, &files)?;
+        ensure!(output.status.success(), "{files:?}: {}", said(&output));
+    }
+    Ok(())
+}
+
+/// Who refuses a broken manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// The API server, by its schemas.
+    ApiServer,
+    /// What only Istio knows: its webhook, and `istioctl validate`.
+    Istio,
+}
+
+/// File, what is in it, what is put in its place, who refuses it.
+const BROKEN: [(&str, &str, &str, By); 8] = [
+    ("deploy/istio/wasm-plugins.yaml", "failStrategy: FAIL_CLOSE", "failStrategy: FAIL_SHUT", By::ApiServer),
+    ("deploy/istio/wasm-plugins.yaml", "imagePullPolicy:", "imagePolicy:", By::ApiServer),
+    ("deploy/istio/traffic-extensions.yaml", "phase: AUTHZ", "phaze: AUTHZ", By::ApiServer),
+    ("deploy/istio/gateway.yaml", "mode: PASSTHROUGH", "mode: PASSTHRU", By::ApiServer),
+    ("deploy/istio/network-policies.yaml", "policyTypes: [Egress]", "policyTypes: Egress", By::ApiServer),
+    ("deploy/istio/wasm-plugins.yaml", "url: \"oci://", "url: \"ftp://", By::Istio),
+    ("deploy/istio/service-entries.yaml", "hosts: [httpbin.org]", "hosts: [\"*\"]", By::Istio),
+    ("deploy/istio/virtual-services.yaml", "sniHosts: [www.httpbin.org]", "sniHosts: [www.other.org]", By::Istio),
+];
+
+fn broken_manifests_are_refused(mesh: &mut Mesh) -> Result<()> {
+    let mut wrong = Vec::new();
+    for (file, right, broken, by) in BROKEN {
+        let text = fs::read_to_string(repo_dir()?.join(file))?;
+        ensure!(text.contains(right), "{file} has no {right}");
+        let text = text.replacen(right, broken, 1);
+        let documents = parse(&text)?;
+        let path = scratch()?.join("broken.yaml");
+        fs::write(&path, &text)?;
+        let by_api = !rehearse(mesh, &documents)?.status.success();
+        let by_istioctl = !istioctl(mesh, &["validate", "-f"], &[&path])?.status.success();
+        let mut by_istiod = false;
+        for document in documents.iter().filter(|document| is_istios(document)) {
+            by_istiod |= istiod_refuses(mesh, document)?.is_some();
+        }
+        let seen = match by {
+            By::ApiServer => by_api,
+            By::Istio => by_istioctl && by_istiod,
+        };
+        eprintln!("{broken}: API server {by_api}, istioctl validate {by_istioctl}, istiod's webhook {by_istiod}");
+        if !seen {
+            wrong.push(format!("{file} with {broken} is not refused by {by:?}"));
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
