@@ -1,7 +1,7 @@
 //! etcd, the API server and istiod, as a cluster runs them, without nodes and controllers.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -162,12 +162,17 @@ fn etcd(netns: &Netns, programs: &Programs) -> Result<Daemon> {
     let program = programs.etcd();
     let mut command = netns.command(program.to_str().context("a path that is no text")?);
     command.arg("--data-dir").arg(run_dir("etcd"));
-    command.args(["--listen-client-urls", "http://127.0.0.1:2379", "--advertise-client-urls", "http://127.0.0.1:2379"]);
+    command.args([
+        "--listen-client-urls",
+        "http://127.0.0.1:2379",
+        "--advertise-client-urls",
+        "http://127.0.0.1:2379",
+    ]);
     command.args(["--listen-peer-urls", "http://127.0.0.1:2380", "--log-level", "warn", "--unsafe-no-fsync"]);
     Daemon::start("etcd", &mut command)
 }
 
-fn api_server(netns: &Netns, programs: &Programs, dir: &PathBuf) -> Result<Daemon> {
+fn api_server(netns: &Netns, programs: &Programs, dir: &Path) -> Result<Daemon> {
     let authority = Authority::new("egress-mesh API server")?;
     let names = [HUB_ADDRESS.to_string(), "127.0.0.1".to_owned(), "kubernetes.default.svc".to_owned()];
     let own = authority.issue(&Leaf { dns: names.to_vec(), ..Leaf::default() })?;

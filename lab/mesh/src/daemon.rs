@@ -105,7 +105,11 @@ fn open_log(name: &str) -> Result<File> {
     fs::create_dir_all(run_dir("logs"))?;
     let path = log_path(name);
     // A program that is started again goes on in the same log.
-    File::options().create(true).append(true).open(&path).with_context(|| format!("opening {}", path.display()))
+    File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .with_context(|| format!("opening {}", path.display()))
 }
 
 pub(crate) fn read(path: &Path) -> String {

@@ -107,9 +107,8 @@ impl Key {
     /// Of a document.
     #[must_use]
     pub fn of(document: &Value) -> Self {
-        let text = |place: &str| {
-            document.pointer(place).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
+        let text =
+            |place: &str| document.pointer(place).and_then(Value::as_str).unwrap_or_default().to_owned();
         Self { kind: text("/kind"), namespace: text("/metadata/namespace"), name: text("/metadata/name") }
     }
 }
@@ -128,7 +127,6 @@ pub fn overlay(mut documents: Vec<Value>, over: Vec<Value>) -> Vec<Value> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::*;
 

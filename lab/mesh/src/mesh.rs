@@ -442,7 +442,8 @@ impl Mesh {
             .unwrap_or_default();
         let chosen = |pod: &&Pod| {
             let spec = pod.spec();
-            let has = |(name, value): (&String, &String)| spec.labels.contains(&(name.clone(), value.clone()));
+            let has =
+                |(name, value): (&String, &String)| spec.labels.contains(&(name.clone(), value.clone()));
             spec.namespace == key.namespace && !selector.is_empty() && selector.iter().all(has)
         };
         let endpoints: Vec<Value> = self
@@ -450,7 +451,8 @@ impl Mesh {
             .values()
             .filter(chosen)
             .map(|pod| {
-                let target = json!({"kind": "Pod", "name": pod.spec().name, "namespace": pod.spec().namespace});
+                let target =
+                    json!({"kind": "Pod", "name": pod.spec().name, "namespace": pod.spec().namespace});
                 json!({"addresses": [pod.address()], "conditions": {"ready": true}, "targetRef": target})
             })
             .collect();

@@ -167,8 +167,7 @@ fn batch(name: &str, lines: &str) -> Result<()> {
 
 /// Runs a helper to its end; its standard error is in the error.
 pub(crate) fn run(command: &mut Command) -> Result<String> {
-    let output =
-        command.stdin(Stdio::null()).output().with_context(|| format!("starting {command:?}"))?;
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("starting {command:?}"))?;
     if !output.status.success() {
         bail!(
             "{command:?} ended with {}: {}{}",

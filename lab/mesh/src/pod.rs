@@ -18,7 +18,8 @@ use crate::kubectl::Kubectl;
 use crate::manifests;
 use crate::netns::{Netns, kill, run};
 use crate::place::{
-    ADMIN_PORT, HUB_ADDRESS, ISTIOD, ISTIOD_PORT, PREFIX_LENGTH, PROXY_USER, REGISTRY_PORT, loopback, pod_address, run_dir,
+    ADMIN_PORT, HUB_ADDRESS, ISTIOD, ISTIOD_PORT, PREFIX_LENGTH, PROXY_USER, REGISTRY_PORT, loopback,
+    pod_address, run_dir,
 };
 use crate::programs::Programs;
 
@@ -95,7 +96,9 @@ impl Spec {
         let shipped = manifests::read("deploy/istio/workload.yaml")?;
         let annotation = shipped
             .iter()
-            .find_map(|document| document.pointer("/spec/template/metadata/annotations/proxy.istio.io~1config")?.as_str())
+            .find_map(|document| {
+                document.pointer("/spec/template/metadata/annotations/proxy.istio.io~1config")?.as_str()
+            })
             .unwrap_or("{}");
         Ok(Self {
             name: name.to_owned(),
@@ -321,13 +324,30 @@ fn access_log_path(dir: &Path) -> PathBuf {
 
 /// The agent's folder: it looks for everything relative to where it runs.
 fn prepare(base: Base<'_>, spec: &Spec, dir: &Path) -> Result<()> {
-    for folder in ["bin", "data", "var/run/secrets/tokens", "var/run/secrets/istio", "var/lib/istio/envoy", "etc/istio/proxy", "etc/istio/pod"]
-    {
+    for folder in [
+        "bin",
+        "data",
+        "var/run/secrets/tokens",
+        "var/run/secrets/istio",
+        "var/lib/istio/envoy",
+        "etc/istio/proxy",
+        "etc/istio/pod",
+    ] {
         fs::create_dir_all(dir.join(folder))?;
     }
     let token = base
         .kubectl
-        .run(&["-n", &spec.namespace, "create", "token", &spec.account, "--audience", "istio-ca", "--duration", "168h"])
+        .run(&[
+            "-n",
+            &spec.namespace,
+            "create",
+            "token",
+            &spec.account,
+            "--audience",
+            "istio-ca",
+            "--duration",
+            "168h",
+        ])
         .with_context(|| format!("a token for {}/{}", spec.namespace, spec.account))?;
     let labels: String = match spec.all_labels() {
         Value::Object(labels) => labels.iter().map(|(key, value)| format!("{key}={value}\n")).collect(),
@@ -388,7 +408,11 @@ fn agent(netns: &Netns, spec: &Spec, address: Ipv4Addr, dir: &Path, enter: &Ente
     let mut command = netns.command("sh");
     command.args(["-c", ENTER, "pod"]).arg(&enter.envoy).arg(&enter.agent).arg(&enter.public_authority);
     command.arg(dir.join("bin/pilot-agent")).args(["proxy", role, "--domain", &domain]);
-    command.args(["--proxyLogLevel=warning", "--proxyComponentLogLevel=misc:error", "--log_output_level=default:info"]);
+    command.args([
+        "--proxyLogLevel=warning",
+        "--proxyComponentLogLevel=misc:error",
+        "--log_output_level=default:info",
+    ]);
     command.current_dir(dir).stdout(output).env_remove("EGRESS_AUTHZ_WASM").envs([
         ("POD_NAME", spec.name.as_str()),
         ("POD_NAMESPACE", &spec.namespace),

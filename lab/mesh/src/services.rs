@@ -13,8 +13,8 @@ use egress_lab::world::{Ports, World};
 use crate::daemon::Daemon;
 use crate::netns::{Netns, within};
 use crate::place::{
-    HUB, HUB_ADDRESS, ISTIOD, REGISTRY_PORT, WORLD_ADDRESS, WORLD_BANNER, WORLD_HTTP, WORLD_TLS, hub, image_repository,
-    run_dir,
+    HUB, HUB_ADDRESS, ISTIOD, REGISTRY_PORT, WORLD_ADDRESS, WORLD_BANNER, WORLD_HTTP, WORLD_TLS, hub,
+    image_repository, run_dir,
 };
 
 /// A real registry without users.
@@ -42,7 +42,13 @@ pub(crate) fn registry(netns: &Netns) -> Result<Daemon> {
 /// A DNS server that knows the world's address for every name.
 pub(crate) fn dns(netns: &Netns) -> Result<Daemon> {
     let mut command = netns.command("dnsmasq");
-    command.args(["--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file="]);
+    command.args([
+        "--keep-in-foreground",
+        "--conf-file=/dev/null",
+        "--no-resolv",
+        "--no-hosts",
+        "--pid-file=",
+    ]);
     command.args(["--user=root", "--bind-interfaces", "--cache-size=0"]);
     command.arg(format!("--listen-address={HUB_ADDRESS}")).arg(format!("--address=/#/{WORLD_ADDRESS}"));
     // What belongs to the cluster is none of the world's.

@@ -55,7 +55,9 @@ impl Expected {
         for document in documents {
             match document.get("kind").and_then(Value::as_str) {
                 Some("VirtualService") => expected.routes(document),
-                Some("WasmPlugin") => expected.plugin(document, "/spec/pluginConfig", "~istio-translated-wasmplugin"),
+                Some("WasmPlugin") => {
+                    expected.plugin(document, "/spec/pluginConfig", "~istio-translated-wasmplugin")
+                }
                 Some("TrafficExtension") => expected.plugin(document, "/spec/wasm/pluginConfig", ""),
                 _ => {}
             }
@@ -64,7 +66,8 @@ impl Expected {
     }
 
     fn routes(&mut self, service: &Value) {
-        let ways = ["http", "tls", "tcp"].into_iter().filter_map(|way| service.pointer(&format!("/spec/{way}")));
+        let ways =
+            ["http", "tls", "tcp"].into_iter().filter_map(|way| service.pointer(&format!("/spec/{way}")));
         for route in ways.filter_map(Value::as_array).flatten() {
             let gateways: Vec<&str> = route
                 .pointer("/match/0/gateways")
@@ -127,8 +130,10 @@ impl Expected {
                 .iter()
                 .find(|(end, _)| name.ends_with(end))
                 .with_context(|| format!("a listener still has {name}"))?;
-            let (_, config) =
-                loaded.iter().find(|(other, _)| other == name).with_context(|| format!("{name} is not loaded"))?;
+            let (_, config) = loaded
+                .iter()
+                .find(|(other, _)| other == name)
+                .with_context(|| format!("{name} is not loaded"))?;
             if !same(config, wanted) {
                 bail!("{name} has another configuration: {config}");
             }
@@ -151,7 +156,9 @@ pub fn extensions(pod: &Pod) -> Result<Vec<(String, Value)>> {
         .flatten()
         .filter_map(|filter| {
             let name = filter.pointer("/ecds_filter/name")?.as_str()?.to_owned();
-            let text = filter.pointer("/ecds_filter/typed_config/config/configuration/value").and_then(Value::as_str);
+            let text = filter
+                .pointer("/ecds_filter/typed_config/config/configuration/value")
+                .and_then(Value::as_str);
             Some((name, text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()))
         })
         .collect())
@@ -168,7 +175,9 @@ fn listeners(pod: &Pod) -> Result<String> {
 fn extensions_in(listeners: &str) -> Result<Vec<String>> {
     fn collect(value: &Value, found: &mut Vec<String>) {
         match value {
-            Value::String(text) if text.starts_with(EXTENSION) && !found.contains(text) => found.push(text.clone()),
+            Value::String(text) if text.starts_with(EXTENSION) && !found.contains(text) => {
+                found.push(text.clone())
+            }
             Value::Array(list) => list.iter().for_each(|entry| collect(entry, found)),
             Value::Object(map) => map
                 .iter()

@@ -46,7 +46,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Programs::provide()?;
     let begin = Instant::now();
     let mut mesh = Mesh::start(&Options::with_workloads(&workloads)?)?;
-    eprintln!("A mesh with {} workloads is up after {:.1} s.", workloads.len(), begin.elapsed().as_secs_f32());
+    eprintln!(
+        "A mesh with {} workloads is up after {:.1} s.",
+        workloads.len(),
+        begin.elapsed().as_secs_f32()
+    );
     let mut rows = play(&mut mesh, &stories, &parts)?;
     // Parts that are told on the same manifests stand together there; the table is read by story.
     rows.sort_by_key(|row| stories.iter().position(|story| story.name == row.story));

@@ -36,7 +36,10 @@ impl State {
     pub(super) fn write(&self, mesh: &Mesh) -> Result<()> {
         let kubeconfig = mesh.kubectl().kubeconfig().display();
         let in_hub = |program: PathBuf| {
-            format!("exec ip netns exec {HUB} env KUBECONFIG={kubeconfig} KUBECACHEDIR={RUN}/kubectl-cache {} \"$@\"\n", program.display())
+            format!(
+                "exec ip netns exec {HUB} env KUBECONFIG={kubeconfig} KUBECACHEDIR={RUN}/kubectl-cache {} \"$@\"\n",
+                program.display()
+            )
         };
         let authorities = public_authority_file();
         let curl = format!(

@@ -112,7 +112,8 @@ fn short(story: &Story, index: usize) -> Result<Value> {
             _ => "PASSTHROUGH",
         };
         let mut site = json!({"hosts": [host], "over": over});
-        if over == "HTTP" && story.gateway.originate.contains(&host)
+        if over == "HTTP"
+            && story.gateway.originate.contains(&host)
             && let Some(site) = site.as_object_mut()
         {
             site.insert("originateTls".to_owned(), json!(true));

@@ -61,7 +61,8 @@ impl Part {
     #[must_use]
     pub fn expect(&self, request: &Request) -> Request {
         let mut request = request.clone();
-        let other = self.reasons.iter().find(|(who, over, _)| *who == request.who && *over == request.over.name);
+        let other =
+            self.reasons.iter().find(|(who, over, _)| *who == request.who && *over == request.over.name);
         if let (Some((_, _, reason)), Some(_)) = (other, &request.reason) {
             request.reason = Some((*reason).to_owned());
         }
@@ -75,7 +76,8 @@ const DEFAULT: &str = "default_action";
 #[must_use]
 pub fn parts() -> Vec<Part> {
     use Source::{Deploy, Short, Step, StepAnd, Wasmplugin};
-    const STRANGER: &[(&str, &str, &str)] = &[("default/nginx", "mtls80", DEFAULT), ("default/nginx", "mtls443", DEFAULT)];
+    const STRANGER: &[(&str, &str, &str)] =
+        &[("default/nginx", "mtls80", DEFAULT), ("default/nginx", "mtls443", DEFAULT)];
     vec![
         Part::new("A", 0, Wasmplugin("examples/egress/a.yaml")),
         Part::new("A", 0, Short("examples/egress/a.yaml")),
@@ -83,7 +85,11 @@ pub fn parts() -> Vec<Part> {
         Part::new("B1", 0, Short("examples/egress/b1.yaml")),
         Part::new("B5", 0, Short("examples/egress/b1.yaml")),
         Part::new("B2", 0, Short("examples/egress/b2.yaml")).reasons(&[("otherns/sleep", "mtls80", DEFAULT)]),
-        Part::new("B5", 1, Short("examples/egress/b2.yaml")).reasons(&[("otherns/sleep", "mtls443", DEFAULT)]),
+        Part::new("B5", 1, Short("examples/egress/b2.yaml")).reasons(&[(
+            "otherns/sleep",
+            "mtls443",
+            DEFAULT,
+        )]),
         Part::new("B5", 2, Step),
         Part::new("B3", 0, Short("examples/egress/b3.yaml")),
         Part::new("B5", 3, Short("examples/egress/b3.yaml")),
