@@ -3,6 +3,8 @@ LAB  := cargo run --quiet --package egress-lab --
 WASM := $(or $(CARGO_TARGET_DIR),target)/wasm32-wasip1/release/egress_authz.wasm
 # What `make build` left is what is played.
 export EGRESS_AUTHZ_WASM ?= $(abspath $(WASM))
+# The same source is the same filter wherever it is built: it holds no path of its builder's.
+export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS ?= --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 # The filter must stay small: every worker of every gateway holds it.
 WASM_LIMIT := 350000
 
