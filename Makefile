@@ -211,8 +211,13 @@ soak: filter setup ## The long ones: updates and a flood under load, a thousand 
 bench: bench-build ## Measure, and hold against what is promised; ~15 minutes (BENCH=--quick: a look of 2)
 	@cargo bench --quiet --package egress-bench --bench core -- --noplot | grep -E 'time:' || true
 	@EGRESSCTL=$(abspath $(or $(CARGO_TARGET_DIR),target)/release/egressctl) \
+	  EGRESS_AUTHZ_WASM_NAMED=$(NAMED)/wasm32-wasip1/release/egress_authz.wasm \
 	  cargo run --quiet --profile bench --package egress-bench -- run $(BENCH)
 
+# The filter once more, with the names of its functions: what each dependency costs.
+NAMED := $(abspath $(or $(CARGO_TARGET_DIR),target)/named)
+
 bench-build: build
+	@CARGO_PROFILE_RELEASE_STRIP=debuginfo cargo build --quiet --release --target wasm32-wasip1 --package egress-authz --target-dir $(NAMED)
 	@cargo build --quiet --release --target wasm32-wasip1 --package egress-bench-baseline
 	@cargo build --quiet --profile bench --package egress-bench

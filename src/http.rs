@@ -2,9 +2,9 @@
 
 use crate::abi::Action;
 use crate::attributes::EnvoyAttributes;
-use crate::plugin::{Plugin, Worker};
+use crate::plugin::Worker;
 use crate::reply;
-use egress_policy::{Decision, Facts, Protocol, Reason};
+use egress_policy::{Asking, Decision, Facts, Protocol, Reason};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -26,8 +26,12 @@ impl Request {
             reply::without_configuration();
             return false;
         };
+        let asking = Asking::of(&EnvoyAttributes);
+        if plugin.admits_again(&asking) {
+            return true;
+        }
         let settings = plugin.engine.settings();
-        let facts = Facts::http(&EnvoyAttributes, &settings.trust_domains);
+        let facts = Facts::http(&asking, &settings.trust_domains);
         let decision = match settings.protocol {
             Protocol::Http => plugin.engine.decide(&facts),
             Protocol::Network => {
@@ -35,15 +39,13 @@ impl Request {
                 Decision::deny(Reason::WrongType)
             }
         };
-        self.carry_out(&plugin, &facts, &decision)
-    }
-
-    fn carry_out(&self, plugin: &Plugin, facts: &Facts<'_>, decision: &Decision<'_>) -> bool {
-        self.worker.report(plugin, facts, decision);
+        if let Some(count) = self.worker.report(&plugin, &facts, &decision) {
+            plugin.memory.borrow_mut().remember(&asking, count);
+        }
         let Some(reason) = decision.refusal() else {
             return true;
         };
-        reply::deny(&plugin.engine.settings().deny_response, facts, reason);
+        reply::deny(&settings.deny_response, &facts, reason);
         false
     }
 

@@ -27,8 +27,10 @@ thread_local! {
 
 /// The metrics of one VM.
 struct State {
-    /// By namespace and policy, one counter for each verdict.
-    decisions: FxHashMap<Box<str>, FxHashMap<Box<str>, [Counter; VERDICTS.len()]>>,
+    /// By namespace and policy, the place of the counters.
+    places: FxHashMap<Box<str>, FxHashMap<Box<str>, usize>>,
+    /// None is ever taken away, so that a place stays one.
+    decisions: Vec<Decisions>,
     namespaces: Values,
     policies: Values,
     configs: Values,
@@ -42,22 +44,43 @@ struct State {
 /// The values of the label `verdict`.
 const VERDICTS: [&str; 4] = ["allow", "deny", "would_allow", "would_deny"];
 
+/// One counter for each verdict.
+struct Decisions {
+    namespace: Box<str>,
+    policy: Box<str>,
+    counters: [Counter; VERDICTS.len()],
+}
+
+/// The counter of a verdict, found once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Count {
+    place: usize,
+    word: usize,
+}
+
 #[derive(Default)]
 struct Counter {
     id: Option<MetricId>,
     pending: u64,
 }
 
-/// Counts a decision: what was carried out, and what would have been.
-pub(crate) fn count(facts: &Facts<'_>, decision: &Decision<'_>) {
+/// Counts a decision: what was carried out, and what would have been. The first counter comes back.
+pub(crate) fn count(facts: &Facts<'_>, decision: &Decision<'_>) -> Option<Count> {
     let namespace = facts.peer().ok().and_then(Peer::namespace).unwrap_or(NO_NAMESPACE);
     STATE.with_borrow_mut(|state| {
-        for (verdict, would) in [(&decision.verdict, 0), (&decision.would, 2)] {
-            if let Some(verdict) = verdict {
-                state.count(namespace, would + usize::from(verdict.effect == Effect::Deny), verdict);
-            }
-        }
-    });
+        let mut count = |verdict: &Option<Verdict<'_>>, would: usize| {
+            let verdict = verdict.as_ref()?;
+            Some(state.count(namespace, would + usize::from(verdict.effect == Effect::Deny), verdict))
+        };
+        let carried_out = count(&decision.verdict, 0);
+        count(&decision.would, 2);
+        carried_out
+    })
+}
+
+/// Counts once more; whether that counter is there.
+pub(crate) fn count_again(count: Count) -> bool {
+    STATE.with_borrow_mut(|state| state.increment(count))
 }
 
 /// Prepares what the VMs of all workers share; the first of them, which starts before any other, makes it.
@@ -78,7 +101,8 @@ pub(crate) fn describe(plugin: &str, in_force: Option<&Plugin>) {
 impl Default for State {
     fn default() -> Self {
         Self {
-            decisions: FxHashMap::default(),
+            places: FxHashMap::default(),
+            decisions: Vec::new(),
             namespaces: Values::of("namespaces"),
             policies: Values::of("policies"),
             configs: Values::of("configs"),
@@ -90,7 +114,7 @@ impl Default for State {
 }
 
 impl State {
-    fn count(&mut self, namespace: &str, word: usize, verdict: &Verdict<'_>) {
+    fn count(&mut self, namespace: &str, word: usize, verdict: &Verdict<'_>) -> Count {
         let mut policy = std::mem::take(&mut self.text);
         policy.clear();
         match verdict.reason.rule() {
@@ -104,34 +128,49 @@ impl State {
                 let _ = write!(policy, "{}", verdict.reason);
             }
         }
-        self.add(namespace, &policy, word);
+        let count = self.add(namespace, &policy, word);
         self.text = policy;
+        count
     }
 
-    fn add(&mut self, namespace: &str, policy: &str, word: usize) {
-        let known = self.decisions.get_mut(namespace).and_then(|policies| policies.get_mut(policy));
-        let counters = match known {
-            Some(counters) => counters,
-            None => {
-                let namespace = if self.namespaces.admit(namespace) { namespace } else { OTHER };
-                let policy = if self.policies.admit(policy) { policy } else { OTHER };
-                self.decisions.entry(namespace.into()).or_default().entry(policy.into()).or_default()
+    fn add(&mut self, namespace: &str, policy: &str, word: usize) -> Count {
+        let known = self.places.get(namespace).and_then(|policies| policies.get(policy)).copied();
+        let place = known.unwrap_or_else(|| self.place(namespace, policy));
+        let count = Count { place, word };
+        self.increment(count);
+        count
+    }
+
+    /// The place of the counters of a namespace and a policy, each told apart or among the others.
+    fn place(&mut self, namespace: &str, policy: &str) -> usize {
+        let namespace = if self.namespaces.admit(namespace) { namespace } else { OTHER };
+        let policy = if self.policies.admit(policy) { policy } else { OTHER };
+        let policies = self.places.entry(namespace.into()).or_default();
+        *policies.entry(policy.into()).or_insert_with(|| {
+            let counters = Default::default();
+            self.decisions.push(Decisions { namespace: namespace.into(), policy: policy.into(), counters });
+            self.decisions.len() - 1
+        })
+    }
+
+    fn increment(&mut self, Count { place, word }: Count) -> bool {
+        let counter = self.decisions.get_mut(place).and_then(|decisions| decisions.counters.get_mut(word));
+        match counter {
+            Some(counter) => {
+                counter.pending = counter.pending.saturating_add(1);
+                true
             }
-        };
-        if let Some(counter) = counters.get_mut(word) {
-            counter.pending = counter.pending.saturating_add(1);
+            None => false,
         }
     }
 
     fn flush(&mut self) {
-        for (namespace, policies) in &mut self.decisions {
-            for (policy, counters) in policies {
-                for (verdict, counter) in VERDICTS.into_iter().zip(counters) {
-                    counter.flush(|| {
-                        let labels = [("namespace", &**namespace), ("verdict", verdict), ("policy", policy)];
-                        labelled("egress_authz_decisions", &labels)
-                    });
-                }
+        for Decisions { namespace, policy, counters } in &mut self.decisions {
+            for (verdict, counter) in VERDICTS.into_iter().zip(counters) {
+                counter.flush(|| {
+                    let labels = [("namespace", &**namespace), ("verdict", verdict), ("policy", policy)];
+                    labelled("egress_authz_decisions", &labels)
+                });
             }
         }
     }
@@ -234,14 +273,19 @@ mod tests {
         assert_eq!(name, "namespace=.=a;.;verdict=.=deny;.;egress_authz_decisions");
     }
 
+    fn pending(state: &State, namespace: &str, policy: &str, word: usize) -> u64 {
+        state.decisions[state.places[namespace][policy]].counters[word].pending
+    }
+
     #[test]
     fn what_the_host_does_not_take_is_kept() {
         let mut state = State::default();
-        state.add("a", "a/own", 1);
+        let count = state.add("a", "a/own", 1);
         state.add("a", "a/own", 1);
         state.flush();
-        assert_eq!(state.decisions["a"]["a/own"][1].pending, 2);
-        assert_eq!(state.decisions["a"]["a/own"][0].pending, 0);
+        assert_eq!((pending(&state, "a", "a/own", 1), pending(&state, "a", "a/own", 0)), (2, 0));
+        assert!(state.increment(count));
+        assert_eq!(pending(&state, "a", "a/own", 1), 3);
     }
 
     #[test]
@@ -250,9 +294,9 @@ mod tests {
         for at in 0..1_500 {
             state.add(&format!("ns-{at}"), &format!("*/p-{at}"), 0);
         }
-        assert_eq!(state.decisions.len(), 1_001);
-        assert_eq!(state.decisions["other"]["other"][0].pending, 500);
+        assert_eq!(state.places.len(), 1_001);
+        assert_eq!(pending(&state, "other", "other", 0), 500);
         state.add("ns-7", "*/p-1400", 0);
-        assert_eq!(state.decisions["ns-7"]["other"][0].pending, 1);
+        assert_eq!(pending(&state, "ns-7", "other", 0), 1);
     }
 }

@@ -4,7 +4,7 @@ use crate::audit;
 use crate::host::{self, Level};
 use crate::metrics;
 use crate::network::Waiting;
-use egress_policy::{Decision, Engine, Facts, Protocol};
+use egress_policy::{Asking, Decision, Engine, Facts, Memory, Protocol};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -14,6 +14,20 @@ pub(crate) struct Plugin {
     pub(crate) engine: Engine,
     /// A short hash of the configuration's bytes, which audit lines and metrics carry.
     pub(crate) hash: Box<str>,
+    /// Whom it admitted before, and the counter that counts it.
+    pub(crate) memory: RefCell<Memory<metrics::Count>>,
+}
+
+impl Plugin {
+    pub(crate) fn new(engine: Engine, hash: Box<str>) -> Self {
+        Self { engine, hash, memory: RefCell::default() }
+    }
+
+    /// Whether a request like this was admitted before and is admitted again; it is counted, and there is no more to it.
+    pub(crate) fn admits_again(&self, asking: &Asking<'_>) -> bool {
+        let count = self.memory.borrow().recall(asking);
+        count.is_some_and(metrics::count_again)
+    }
 }
 
 /// One plugin on one worker.
@@ -141,8 +155,14 @@ impl Worker {
         host::log(Level::Error, &line);
     }
 
-    /// Tells what was decided: filter state, audit line and counters.
-    pub(crate) fn report(&self, plugin: &Plugin, facts: &Facts<'_>, decision: &Decision<'_>) {
+    /// Tells what was decided: filter state, audit line and counters. The counter comes back where it is all there is
+    /// to say when the like is admitted again.
+    pub(crate) fn report(
+        &self,
+        plugin: &Plugin,
+        facts: &Facts<'_>,
+        decision: &Decision<'_>,
+    ) -> Option<metrics::Count> {
         let told = decision.is_notable() || plugin.engine.settings().report_allowed;
         if told {
             // Without it the access log lacks a word; the verdict stands all the same.
@@ -151,6 +171,6 @@ impl Worker {
         if told || !decision.audit.is_empty() {
             audit::write(plugin, facts, decision);
         }
-        metrics::count(facts, decision);
+        metrics::count(facts, decision).filter(|_| !told && decision.is_plain_admission())
     }
 }

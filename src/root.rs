@@ -49,7 +49,7 @@ impl Root {
                 return false;
             }
         };
-        let plugin = Plugin { engine: Engine::new(config), hash: short_hash(&bytes) };
+        let plugin = Plugin::new(Engine::new(config), short_hash(&bytes));
         log_accepted(&plugin);
         self.worker.install(plugin);
         if host::set_tick(TICK_MILLISECONDS).is_err() {

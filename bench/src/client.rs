@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -22,7 +23,10 @@ use crate::shapes::Probe;
 #[derive(Debug, Clone)]
 pub struct Client {
     sender: SendRequest<Empty<Bytes>>,
-    uri: String,
+    host: String,
+    path: String,
+    /// How many requests were spelled, where each is to be spelled otherwise.
+    spelled: Option<Arc<AtomicUsize>>,
 }
 
 impl Client {
@@ -47,7 +51,24 @@ impl Client {
             // The sender learns what becomes of it.
             let _ = connection.await;
         });
-        Ok(Self { sender, uri: format!("http://{}{}", probe.host, probe.path) })
+        Ok(Self { sender, host: probe.host.clone(), path: probe.path.clone(), spelled: None })
+    }
+
+    /// The same, but hardly two requests alike: each writes the host in other capitals, which means the same and is
+    /// nothing that a filter could remember.
+    #[must_use]
+    pub fn unlike(self) -> Self {
+        Self { spelled: Some(Arc::default()), ..self }
+    }
+
+    fn uri(&self) -> String {
+        match &self.spelled {
+            None => format!("http://{}{}", self.host, self.path),
+            Some(spelled) => {
+                let number = spelled.fetch_add(1, Ordering::Relaxed);
+                format!("http://{}{}", spell(&self.host, number), self.path)
+            }
+        }
     }
 
     /// One request; its status.
@@ -58,7 +79,7 @@ impl Client {
         let request = Request::builder()
             .method(Method::GET)
             .version(Version::HTTP_2)
-            .uri(&self.uri)
+            .uri(self.uri())
             .header("user-agent", "egress-bench")
             .header("accept", "*/*")
             .body(Empty::new())?;
@@ -80,7 +101,7 @@ impl Client {
                 for _ in 0..share {
                     match client.ask().await? {
                         200 => {}
-                        status => bail!("{} was answered with {status}", client.uri),
+                        status => bail!("{} was answered with {status}", client.host),
                     }
                 }
                 Ok(())
@@ -108,7 +129,7 @@ impl Client {
             tasks.push(tokio::spawn(async move {
                 let status = client.ask().await?;
                 let took = since.elapsed();
-                if status == 200 { Ok(took) } else { bail!("{} was answered with {status}", client.uri) }
+                if status == 200 { Ok(took) } else { bail!("{} was answered with {status}", client.host) }
             }));
             due += gap;
         }
@@ -118,6 +139,18 @@ impl Client {
         }
         Ok(took)
     }
+}
+
+/// A host whose letters are capitals where the number has a one.
+fn spell(host: &str, number: usize) -> String {
+    let mut bit = 0;
+    host.chars()
+        .map(|c| {
+            let capital = c.is_ascii_alphabetic() && (number >> (bit % usize::BITS)) & 1 == 1;
+            bit += u32::from(c.is_ascii_alphabetic());
+            if capital { c.to_ascii_uppercase() } else { c }
+        })
+        .collect()
 }
 
 /// Opens connections of a workload to a TCP listener.
@@ -174,5 +207,19 @@ impl Dialler {
         let mut byte = [0];
         stream.read_exact(&mut byte).await.context("the connection was not admitted")?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn spellings_mean_the_same() {
+        let spellings: BTreeSet<String> =
+            (0..4_096).map(|number| spell("site-000123.example.com", number)).collect();
+        assert_eq!(spellings.len(), 4_096);
+        assert!(spellings.iter().all(|spelling| spelling.eq_ignore_ascii_case("site-000123.example.com")));
     }
 }

@@ -39,6 +39,8 @@ pub struct Lane {
     pub what: What,
     /// What is asked through it.
     pub probe: Probe,
+    /// Whether each request is spelled otherwise, so that it is decided anew.
+    pub unlike: bool,
 }
 
 /// The gateway, and what sends to it.
@@ -51,7 +53,13 @@ impl Lane {
     /// A lane.
     #[must_use]
     pub fn new(name: impl Into<String>, what: What, probe: Probe) -> Self {
-        Self { name: name.into(), what, probe }
+        Self { name: name.into(), what, probe, unlike: false }
+    }
+
+    /// The same, with requests of which hardly two are alike.
+    #[must_use]
+    pub fn unlike(self) -> Self {
+        Self { unlike: true, ..self }
     }
 
     /// Our filter with so many policies of a shape.
@@ -133,7 +141,8 @@ impl Field {
         for (at, lane) in self.lanes.iter().enumerate() {
             let address = self.mesh.gateway().address(&format!("lane{at}"))?;
             let identity = self.mesh.identity(&lane.probe.workload)?;
-            clients.push(Client::connect(address, self.mesh.authority(), identity, &lane.probe).await?);
+            let client = Client::connect(address, self.mesh.authority(), identity, &lane.probe).await?;
+            clients.push(if lane.unlike { client.unlike() } else { client });
         }
         Ok(clients)
     }

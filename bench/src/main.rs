@@ -11,7 +11,7 @@ use egress_bench::core::{Asker, engine};
 use egress_bench::gateway::{Field, Lane, What};
 use egress_bench::measure::core::COUNTED_DECISIONS;
 use egress_bench::measure::{
-    AT_ONCE, Effort, Rig, bundles, calls, connections, core, latency, load, requests, rivals,
+    AT_ONCE, Effort, Rig, bundles, calls, connections, core, latency, load, requests, rivals, size,
 };
 use egress_bench::report::{Machine, Results};
 use egress_bench::shapes::Shape;
@@ -87,6 +87,7 @@ enum Part {
     Latency,
     Load,
     Bundles,
+    Size,
 }
 
 fn main() -> Result<ExitCode> {
@@ -165,6 +166,9 @@ fn run(quick: bool, only: &[Part]) -> Result<ExitCode> {
     }
     if wanted(Part::Bundles) {
         results.bundles = bundles::measure(&rig)?;
+    }
+    if wanted(Part::Size) {
+        results.size = size::measure()?;
     }
     if wanted(Part::Core) {
         if !core::has_valgrind() {

@@ -18,6 +18,7 @@ use crate::measure::latency::{Latency, RATE};
 use crate::measure::load::{Load, linearity};
 use crate::measure::requests::Flatness;
 use crate::measure::rivals::Rivals;
+use crate::measure::size::Part;
 use crate::shapes::Shape;
 use crate::stats::Estimate;
 
@@ -44,6 +45,8 @@ pub struct Results {
     pub core: Vec<Core>,
     /// Loading natively.
     pub native_load: Vec<NativeLoad>,
+    /// What the binary consists of.
+    pub size: Vec<Part>,
     /// Promise by promise.
     pub lines: Vec<Line>,
 }
@@ -237,6 +240,10 @@ impl Results {
             for (name, added) in &rivals.added {
                 row(&mut text, &[format!("{name}: adds"), number(added.median), interval(*added)]);
             }
+            if let Some(anew) = rivals.anew {
+                let name = "ours, 10000, no two requests alike: adds".to_owned();
+                row(&mut text, &[name, number(anew.median), interval(anew)]);
+            }
             text.push('\n');
         }
         if !self.requests.is_empty() {
@@ -308,6 +315,13 @@ impl Results {
             text.push('\n');
         }
         self.core_tables(&mut text);
+        if !self.size.is_empty() {
+            head(&mut text, "The binary, by crate", &["part", "bytes"]);
+            for part in &self.size {
+                row(&mut text, &[part.name.clone(), thousands(part.bytes)]);
+            }
+            text.push('\n');
+        }
         text
     }
 

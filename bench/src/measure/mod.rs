@@ -8,6 +8,7 @@ pub mod latency;
 pub mod load;
 pub mod requests;
 pub mod rivals;
+pub mod size;
 
 use std::time::{Duration, Instant};
 

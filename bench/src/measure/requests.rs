@@ -1,4 +1,6 @@
 //! Does a request cost the same at any number of policies, in every shape?
+//!
+//! Hardly two of the requests are alike, so that none is admitted from memory: what is measured is the decision.
 
 use anyhow::{Context as _, Result};
 use egress_lab::shape::Kind;
@@ -40,9 +42,9 @@ const SIZES: [usize; 3] = [10, 10_000, 100_000];
 /// When Envoy or a request fails.
 pub fn measure(rig: &Rig, shape: Shape) -> Result<Flatness> {
     let sizes: Vec<usize> = SIZES.into_iter().filter(|size| !rig.effort.quick || *size <= 10_000).collect();
-    let mut lanes = vec![Lane::new("no filter", What::Nothing, shape.probe(10))];
+    let mut lanes = vec![Lane::new("no filter", What::Nothing, shape.probe(10)).unlike()];
     for policies in &sizes {
-        lanes.push(Lane::ours(shape, *policies));
+        lanes.push(Lane::ours(shape, *policies).unlike());
     }
     let field = Field::start(Kind::Mtls80, lanes, rig.http_site, &rig.options())?;
     let costs = rig.cpu_per_request(&field)?;

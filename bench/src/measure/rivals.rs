@@ -22,11 +22,15 @@ pub struct Rivals {
     pub to_three_calls: Vec<(usize, Estimate)>,
     /// The same of native RBAC.
     pub to_native: Vec<(usize, Estimate)>,
+    /// What ours adds at the largest size to requests of which hardly two are alike, so that none is admitted from
+    /// memory.
+    pub anew: Option<Estimate>,
 }
 
 /// The shape that is compared: each namespace may reach its own site.
 pub const SHAPE: Shape = Shape::Namespaces;
-const SIZES: [usize; 4] = [10, 150, 1_000, 10_000];
+const LARGEST: usize = 10_000;
+const SIZES: [usize; 4] = [10, 150, 1_000, LARGEST];
 
 /// Compares builds of our filter with one another, for those who change it.
 ///
@@ -56,6 +60,7 @@ pub fn builds(rig: &Rig, wasms: &[PathBuf], policies: usize) -> Result<Rivals> {
             .map(|with| (policies, ratio_of_added(with, three, without)))
             .collect(),
         to_native: Vec::new(),
+        anew: None,
     })
 }
 
@@ -77,16 +82,20 @@ pub fn measure(rig: &Rig) -> Result<Rivals> {
         let what = What::Native(SHAPE.config(policies));
         lanes.push(Lane::new(format!("native RBAC, {policies}"), what, SHAPE.probe(policies)));
     }
+    let compared = lanes.len();
+    lanes.push(lane("no filter, no two requests alike", What::Nothing).unlike());
+    lanes.push(Lane::ours(SHAPE, LARGEST).unlike());
     let field = Field::start(Kind::Mtls80, lanes, rig.http_site, &rig.options())?;
     let costs = rig.cpu_per_request(&field)?;
     let lane = |at: usize| costs.get(at).map(Vec::as_slice).context("a lane is missing");
     let without = lane(0)?;
-    let names = field.lanes().iter().zip(&costs).skip(1);
+    let names = field.lanes().iter().zip(&costs).take(compared).skip(1);
     let mut rivals = Rivals {
         without: estimate(without),
         added: names.map(|(lane, with)| (lane.name.clone(), added(with, without))).collect(),
         to_three_calls: Vec::new(),
         to_native: Vec::new(),
+        anew: Some(added(lane(compared + 1)?, lane(compared)?)),
     };
     for (at, policies) in SIZES.into_iter().enumerate() {
         let (ours, native) = (lane(3 + at)?, lane(3 + SIZES.len() + at)?);

@@ -293,6 +293,14 @@ impl<'e> Decision<'e> {
         self.verdict.as_ref().filter(|verdict| verdict.effect == Effect::Deny).map(|verdict| &verdict.reason)
     }
 
+    /// Whether the traffic passes, and that is all there is to say.
+    #[must_use]
+    pub fn is_plain_admission(&self) -> bool {
+        self.verdict.as_ref().is_some_and(|verdict| verdict.effect == Effect::Allow)
+            && self.would.is_none()
+            && self.audit.is_empty()
+    }
+
     /// Whether there is more to say than that the traffic passes.
     #[must_use]
     pub fn is_notable(&self) -> bool {

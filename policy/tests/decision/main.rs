@@ -10,6 +10,7 @@
 
 mod fuzz_corpus;
 mod generate;
+mod memory;
 mod oracle;
 mod properties;
 mod support;

@@ -18,7 +18,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), 0..600)
 }
 
-fn settings() -> ProptestConfig {
+pub(crate) fn settings() -> ProptestConfig {
     let default = ProptestConfig::default();
     // `PROPTEST_CASES` may ask for fewer, as `make mutants` does, or for more.
     let cases = std::env::var("PROPTEST_CASES").map_or(10_000, |_| default.cases);
