@@ -92,7 +92,7 @@ IMAGE_DIR := $(or $(CARGO_TARGET_DIR),target)/image
 REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 OCI := cargo run --quiet --package egress-image --
 
-image: build ## Write the OCI image to target/image and print its digest
+image: filter ## Write the OCI image to target/image and print its digest
 	@$(OCI) build --wasm $(WASM) --layout $(IMAGE_DIR) --revision "$(REVISION)"
 
 push: ## Push it: make push IMAGE=registry/repository:tag (user: REGISTRY_USER, REGISTRY_PASSWORD or docker's)
