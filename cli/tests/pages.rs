@@ -1,6 +1,8 @@
 //! The command lines of pages whose output no other test holds: they are commands that there are, and the install pages' do
 //! what is written.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
