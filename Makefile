@@ -154,16 +154,18 @@ compose: build ## Write what envoy/docker-compose.yaml mounts (then: docker comp
 
 MESH_PROGRAMS := docker-registry:docker-registry podman:podman podman-compose:podman-compose runc:runc iptables:iptables curl:curl
 
-test-mesh: build setup ## What needs root and Debian packages: the image through a real registry, the containers
+test-mesh: mesh-needs image setup ## What needs root and Debian packages: a real registry, containers, and everything through a real Istio
 	@set -e; for program in $(MESH_PROGRAMS); do command -v $${program%%:*} >/dev/null || missing="$$missing $${program##*:}"; done; \
 	if test -n "$$missing"; then echo "installing$$missing"; \
 	  apt-get install --yes --quiet --no-install-recommends $$missing netavark aardvark-dns >/dev/null; fi
 	@cargo build --quiet --package egress-image
 	@cargo test --quiet --package egress-delivery-tests --test registry --test containers -- --ignored --test-threads 1
+	@$(MESH) run
+	@EGRESS_MESH_TESTS=1 cargo test --quiet --package egress-mesh-tests
 
 # --- mesh ---
 # The same stories through a real Istio, in network namespaces of its own (docs/mesh-lab.md).
-.PHONY: mesh mesh-up mesh-down mesh-needs
+.PHONY: mesh mesh-up mesh-down mesh-needs bench-mesh
 MESH := cargo run --quiet --package egress-mesh --
 # A program that must be there, and Debian's package of it.
 MESH_DEBIAN := ip:iproute2 iptables:iptables dnsmasq:dnsmasq-base docker-registry:docker-registry curl:curl update-ca-certificates:ca-certificates
@@ -176,6 +178,9 @@ mesh-up: mesh-needs image setup ## Leave that mesh running, with wrappers for ku
 
 mesh-down: ## End it, and remove whatever a crashed run left
 	@$(MESH) down
+
+bench-mesh: mesh-needs image setup ## What a change of policy costs there, with Istio's own policies and with ours; ~15 minutes
+	@cargo run --quiet --release --package egress-mesh-tests --bin bench-mesh -- $(BENCH)
 
 mesh-needs:
 	@missing=; test "$$(uname -s)" = Linux || missing=", Linux"; test "$$(id -u)" = 0 || missing="$$missing, root"; \

@@ -54,7 +54,8 @@ const GENERATED: &str = "outbound_";
 /// Plays a story; `greeting` are the hosts whose servers speak first.
 fn play(inside: &mut Inside, name: &str, greeting: &[&str]) -> Result<()> {
     let stories = Story::load_all(&repo_dir()?.join("tests/stories"))?;
-    let story = stories.into_iter().find(|story| story.name == name).with_context(|| format!("no story {name}"))?;
+    let story =
+        stories.into_iter().find(|story| story.name == name).with_context(|| format!("no story {name}"))?;
     let mut policy = json!({});
     let (mut problems, mut played) = (Vec::new(), 0);
     for step in &story.steps {
@@ -73,7 +74,12 @@ fn play(inside: &mut Inside, name: &str, greeting: &[&str]) -> Result<()> {
                 let found = ask(inside, request)?;
                 if !found.is_empty() {
                     let over = &request.over.name;
-                    problems.push(format!("{} over {over}: {}: {}", request.who, request.ask, found.join("; ")));
+                    problems.push(format!(
+                        "{} over {over}: {}: {}",
+                        request.who,
+                        request.ask,
+                        found.join("; ")
+                    ));
                 }
             }
         }
@@ -85,7 +91,13 @@ fn play(inside: &mut Inside, name: &str, greeting: &[&str]) -> Result<()> {
 }
 
 /// What is applied for a turn: sites, policy, and the listener's mode of dialling.
-fn documents(inside: &Inside, requests: &[&Request], policy: &Value, turn: Turn, greeting: &[&str]) -> Result<Vec<Value>> {
+fn documents(
+    inside: &Inside,
+    requests: &[&Request],
+    policy: &Value,
+    turn: Turn,
+    greeting: &[&str],
+) -> Result<Vec<Value>> {
     let mut hosts: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for request in requests {
         let over = if request.over.kind.kind() == Kind::Mtls80 { "HTTP" } else { "TLS" };
@@ -98,8 +110,11 @@ fn documents(inside: &Inside, requests: &[&Request], policy: &Value, turn: Turn,
     let mut documents = rendered(&inside.mesh, &json!({"sites": sites, "config": in_a_mesh(policy)}))?;
     for document in &mut documents {
         let host = document.pointer("/spec/hosts/0").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let is_site = document.get("kind") == Some(&json!("ServiceEntry")) && greeting.contains(&host.as_str());
-        if let Some(port) = document.pointer_mut("/spec/ports/0").and_then(Value::as_object_mut).filter(|_| is_site) {
+        let is_site =
+            document.get("kind") == Some(&json!("ServiceEntry")) && greeting.contains(&host.as_str());
+        if let Some(port) =
+            document.pointer_mut("/spec/ports/0").and_then(Value::as_object_mut).filter(|_| is_site)
+        {
             port.insert("targetPort".to_owned(), json!(WORLD_BANNER));
         }
         if turn.generated && document.get("kind") == Some(&json!("Gateway")) {
@@ -119,7 +134,9 @@ fn documents(inside: &Inside, requests: &[&Request], policy: &Value, turn: Turn,
 /// to the outer name's site, which `routeMismatch` refuses; the story is about the former.
 fn in_a_mesh(policy: &Value) -> Value {
     let mut policy = policy.clone();
-    if let Some(settings) = policy.as_object_mut().filter(|settings| settings.get("sniMismatch") == Some(&json!("DRY_RUN"))) {
+    if let Some(settings) =
+        policy.as_object_mut().filter(|settings| settings.get("sniMismatch") == Some(&json!("DRY_RUN")))
+    {
         settings.insert("routeMismatch".to_owned(), json!("ALLOW"));
     }
     policy
@@ -134,7 +151,8 @@ fn set_mode(documents: &mut Vec<Value>, mode: Option<ConnectMode>) -> Result<()>
     }
     let place = "/spec/configPatches/0/patch/value/typed_config/upstream_connect_mode";
     let filter = documents.iter_mut().find(|document| document.pointer(place).is_some());
-    *filter.and_then(|filter| filter.pointer_mut(place)).context("no late dial")? = serde_json::to_value(mode)?;
+    *filter.and_then(|filter| filter.pointer_mut(place)).context("no late dial")? =
+        serde_json::to_value(mode)?;
     Ok(())
 }
 
@@ -156,7 +174,8 @@ fn ask(inside: &Inside, request: &Request) -> Result<Vec<String>> {
     let mark = log.mark();
     let before = mesh.world().seen();
     let address = |kind: Kind| authority::at(gateway, listener_port(kind));
-    let direct = Direct { mesh: &inside.authority, public: mesh.public(), world: mesh.world(), gateway: &address };
+    let direct =
+        Direct { mesh: &inside.authority, public: mesh.public(), world: mesh.world(), gateway: &address };
     let (what, answer) = mesh.pod(&request.who)?.netns().within(|| Ok(direct.send(request)))?;
     let after = mesh.world().seen();
     let mut problems = Vec::new();

@@ -14,8 +14,24 @@ use super::{Live, UNGUARDED, WHO};
 /// An application that runs as the proxy's user: the sidecar's rules let go what it sends.
 fn around_the_sidecar(pod: &Pod, host: &str) -> Result<bool> {
     let mut command = pod.netns().command("setpriv");
-    command.args(["--reuid", &PROXY_USER.to_string(), "--regid", &PROXY_USER.to_string(), "--clear-groups", "--"]);
-    command.args(["curl", "--silent", "--output", "/dev/null", "--max-time", "3", "--write-out", "%{http_code}"]);
+    command.args([
+        "--reuid",
+        &PROXY_USER.to_string(),
+        "--regid",
+        &PROXY_USER.to_string(),
+        "--clear-groups",
+        "--",
+    ]);
+    command.args([
+        "curl",
+        "--silent",
+        "--output",
+        "/dev/null",
+        "--max-time",
+        "3",
+        "--write-out",
+        "%{http_code}",
+    ]);
     let output = command.arg(format!("http://{host}/")).output()?;
     Ok(output.status.success() && output.stdout == b"200")
 }
@@ -34,7 +50,10 @@ impl<'m> PacketFilter<'m> {
         // Within the pod: what its own rules have turned to the sidecar is on the way to loopback.
         filter.iptables(&["-A", "OUTPUT", "-d", "127.0.0.0/8", "-j", "ACCEPT"])?;
         for policy in policies {
-            ensure!(policy.pointer("/spec/podSelector") == Some(&json!({})), "a selector that this test does not know");
+            ensure!(
+                policy.pointer("/spec/podSelector") == Some(&json!({})),
+                "a selector that this test does not know"
+            );
             ensure!(policy.pointer("/spec/policyTypes") == Some(&json!(["Egress"])), "not of egress");
             for peer in peers(policy)? {
                 for address in admitted(mesh, peer)? {
@@ -50,7 +69,11 @@ impl<'m> PacketFilter<'m> {
     fn iptables(&self, arguments: &[&str]) -> Result<()> {
         let mut command: Command = self.pod.netns().command("iptables");
         let output = command.args(arguments).output()?;
-        ensure!(output.status.success(), "iptables {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "iptables {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         Ok(())
     }
 }
@@ -83,14 +106,19 @@ fn admitted(mesh: &Mesh, peer: &Value) -> Result<Vec<String>> {
     Ok(pods.chain([HUB_ADDRESS.to_string()]).collect())
 }
 
-pub(crate) fn an_application_that_goes_around_its_sidecar_is_held_by_the_network_policy(live: &mut Live) -> Result<()> {
+pub(crate) fn an_application_that_goes_around_its_sidecar_is_held_by_the_network_policy(
+    live: &mut Live,
+) -> Result<()> {
     live.restore()?;
     // The shipped rules, of a namespace that `deploy/egress.yaml` confines; `render` writes the same for every one.
     let mut policies = read("deploy/istio/network-policies.yaml")?;
     policies.retain(|policy| policy.pointer("/metadata/namespace") == Some(&json!("mytest")));
     ensure!(policies.len() == 1, "{} policies of the namespace mytest", policies.len());
     let pod = live.mesh.pod(WHO)?;
-    ensure!(around_the_sidecar(pod, UNGUARDED)?, "without rules, who goes around the sidecar reaches the site");
+    ensure!(
+        around_the_sidecar(pod, UNGUARDED)?,
+        "without rules, who goes around the sidecar reaches the site"
+    );
     let before = live.mesh.world().seen();
     {
         let _rules = PacketFilter::new(&live.mesh, pod, &policies)?;

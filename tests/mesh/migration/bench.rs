@@ -43,8 +43,13 @@ impl Verdict {
     pub(crate) fn policy(&self) -> Option<String> {
         let name = self.details.split_once("policy[")?.1.split(']').next()?;
         // Native RBAC's details begin with `rbac_access_denied_matched_policy[ns[…]-policy[…]`.
-        let name = if name.starts_with("ns[") { self.details.split("-policy[").nth(1)?.split(']').next()? } else { name };
-        Some(name.strip_prefix("istio-system.").unwrap_or(name).to_owned())
+        let name = if name.starts_with("ns[") {
+            self.details.split("-policy[").nth(1)?.split(']').next()?
+        } else {
+            name
+        };
+        // Where no ALLOW matches, native RBAC names `none`.
+        (name != "none").then(|| name.strip_prefix("istio-system.").unwrap_or(name).to_owned())
     }
 }
 
@@ -71,7 +76,7 @@ impl Bench {
         // The last that is applied, so that who knows it knows the others.
         documents.push(json!({
             "apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
-            "metadata": {"name": "z-mark", "namespace": "istio-system"},
+            "metadata": {"name": "a-mark", "namespace": "istio-system"},
             "spec": {
                 "selector": {"matchLabels": {"istio": "egressgateway"}}, "action": "DENY",
                 "rules": [{"when": [{"key": format!("request.headers[{MARK}]"), "values": [mark]}]}],
@@ -100,7 +105,7 @@ impl Bench {
         let identity = self.authority.workload(&Principal::new("shop/frontend"))?;
         self.send(gateway, identity, "www.example.com", ask)?;
         let entry = log.wait(before, |_| true)?;
-        Ok(entry.details().contains("z-mark"))
+        Ok(entry.details().contains("a-mark"))
     }
 
     fn send(&self, gateway: &str, identity: Identity, sni: &str, ask: &Ask) -> Result<u16> {
@@ -120,7 +125,10 @@ impl Bench {
                 identity
             }
         };
-        let mut ask = Ask::parse(&format!("{} http://{}{}{}", request.method, request.host, request.port, request.path))?;
+        let mut ask = Ask::parse(&format!(
+            "{} http://{}{}{}",
+            request.method, request.host, request.port, request.path
+        ))?;
         if let Some(team) = &request.team {
             ask = ask.header("x-team", team);
         }
@@ -163,6 +171,12 @@ fn foundation() -> Vec<Value> {
         }),
         gateway("first", "egressgateway"),
         gateway("second", "second"),
+        // For the reasons.
+        json!({
+            "apiVersion": "telemetry.istio.io/v1", "kind": "Telemetry",
+            "metadata": {"name": "access-log", "namespace": "istio-system"},
+            "spec": {"accessLogging": [{"providers": [{"name": "envoy"}]}]},
+        }),
         json!({
             "apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
             "metadata": {"name": "site", "namespace": "istio-system"},

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::rng::Rng;
 use crate::vocabulary::{
-    ACCOUNTS, BLOCKS, HOST_PATTERNS, HOSTS, LISTENER_PORTS, METHOD_PATTERNS, METHODS, NAMESPACE_PATTERNS, NAMESPACES,
-    PATH_PATTERNS, PATHS, PORTS_ASKED, SERVER_NAMES, TEAM_PATTERNS, TEAMS,
+    ACCOUNTS, BLOCKS, HOST_PATTERNS, HOSTS, LISTENER_PORTS, METHOD_PATTERNS, METHODS, NAMESPACE_PATTERNS,
+    NAMESPACES, PATH_PATTERNS, PATHS, PORTS_ASKED, SERVER_NAMES, TEAM_PATTERNS, TEAMS,
 };
 
 /// So many of a hundred policies have something that means another thing here.
@@ -135,7 +135,9 @@ fn notable(rules: &mut [Value], rng: &mut Rng) {
         3 => json!({"when": [{"key": "connection.sni", "values": [rng.pick(&SERVER_NAMES)]}]}),
         4 => json!({"when": [{"key": "request.headers[x-team]", "values": ["*"]}]}),
         5 => json!({"from": [{"source": {"ipBlocks": [rng.pick(&BLOCKS)]}}]}),
-        _ => json!({"from": [{"source": {"principals": ["spiffe://cluster.local/ns/shop/sa/worker", "cluster.local/ns/data/sa/worker"]}}]}),
+        _ => {
+            json!({"from": [{"source": {"principals": ["spiffe://cluster.local/ns/shop/sa/worker", "cluster.local/ns/data/sa/worker"]}}]})
+        }
     };
 }
 
@@ -163,15 +165,16 @@ fn request(policies: &[Value], rng: &mut Rng) -> Request {
         account: (*rng.pick(&ACCOUNTS)).to_owned(),
         method: (*rng.pick(&METHODS)).to_owned(),
         host: (*rng.pick(&HOSTS)).to_owned(),
-        port: *rng.pick(&PORTS_ASKED),
+        port: PORTS_ASKED[rng.below(PORTS_ASKED.len())],
         path: (*rng.pick(&PATHS)).to_owned(),
         team: rng.percent(50).then(|| (*rng.pick(&TEAMS)).to_owned()),
-        sni: *rng.pick(&SERVER_NAMES),
+        sni: SERVER_NAMES[rng.below(SERVER_NAMES.len())],
     };
     if rng.percent(20) {
         return request;
     }
-    let rules: Vec<&Value> = policies.iter().filter_map(|policy| policy["spec"]["rules"].as_array()).flatten().collect();
+    let rules: Vec<&Value> =
+        policies.iter().filter_map(|policy| policy["spec"]["rules"].as_array()).flatten().collect();
     let rule = *rng.pick(&rules);
     let mut wanted: Vec<(String, String)> = Vec::new();
     for (list, item) in [("from", "source"), ("to", "operation")] {
@@ -209,7 +212,8 @@ fn fulfil(request: &mut Request, field: &str, value: &str) {
         (_, Some(begin)) => subject.starts_with(begin),
         _ => subject == pattern,
     };
-    let first = |from: &[&str]| from.iter().find(|subject| fits(value, subject)).map(|subject| (*subject).to_owned());
+    let first =
+        |from: &[&str]| from.iter().find(|subject| fits(value, subject)).map(|subject| (*subject).to_owned());
     match field {
         "principals" | "source.principal" => {
             let all = NAMESPACES.iter().flat_map(|namespace| ACCOUNTS.map(|account| (*namespace, account)));
@@ -235,13 +239,15 @@ fn fulfil(request: &mut Request, field: &str, value: &str) {
         },
         "methods" => request.method = first(&METHODS).unwrap_or_default(),
         "paths" => {
-            request.path = value.replace("{**}", "x/y").replace("{*}", "x").replace('*', if value == "*.txt" { "/b" } else { "/b" });
+            request.path = value.replace("{**}", "x/y").replace("{*}", "x").replace('*', "/b");
             if !request.path.starts_with('/') {
                 request.path.insert(0, '/');
             }
         }
         "request.headers[x-team]" => request.team = first(&TEAMS),
-        "connection.sni" => request.sni = SERVER_NAMES.into_iter().find(|name| *name == value).unwrap_or(request.sni),
+        "connection.sni" => {
+            request.sni = SERVER_NAMES.into_iter().find(|name| *name == value).unwrap_or(request.sni)
+        }
         _ => {}
     }
 }

@@ -34,7 +34,10 @@ impl Notes {
 
     /// The policies of which something was said. What concerns TCP and TLS servers only is not counted: these gateways have none.
     pub(crate) fn named(&self) -> BTreeSet<String> {
-        let said = self.0.iter().filter(|note| note.what != "not binding" && !note.message.starts_with("on TCP and TLS servers"));
+        let said = self
+            .0
+            .iter()
+            .filter(|note| note.what != "not binding" && !note.message.starts_with("on TCP and TLS servers"));
         said.map(|note| note.policy.clone()).collect()
     }
 

@@ -4,7 +4,11 @@
 //! `MESH_MIGRATION_SETS` and `MESH_MIGRATION_SEED` ask for more, or for others. The requests are well formed: what is refused
 //! whatever the policies say (`docs/migration.md`, "What no import can do") is no matter of an import.
 
-#![expect(clippy::indexing_slicing, clippy::string_slice, reason = "a test may fail loudly, in its helpers too")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test may fail loudly, in its helpers too"
+)]
 
 mod bench;
 mod generate;
@@ -99,6 +103,8 @@ fn blamed(istio: &Verdict, ours: &Verdict, policies: &[serde_json::Value]) -> Ve
     if !by.is_empty() {
         return by;
     }
-    let allows = policies.iter().filter(|policy| policy.pointer("/spec/action").is_some_and(|action| action == "ALLOW"));
+    let allows = policies
+        .iter()
+        .filter(|policy| policy.pointer("/spec/action").is_some_and(|action| action == "ALLOW"));
     allows.filter_map(|policy| policy.pointer("/metadata/name")?.as_str().map(ToOwned::to_owned)).collect()
 }

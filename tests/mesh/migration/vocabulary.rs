@@ -3,8 +3,14 @@
 pub(crate) const NAMESPACES: [&str; 4] = ["shop", "shop-backend", "data", "kube-system"];
 pub(crate) const NAMESPACE_PATTERNS: [&str; 4] = ["shop*", "*-system", "*end", "*"];
 pub(crate) const ACCOUNTS: [&str; 3] = ["frontend", "worker", "web-2"];
-pub(crate) const HOSTS: [&str; 6] =
-    ["www.example.com", "api.example.com", "a.b.example.com", "api.example.org", "shop.example.net", "8.8.4.4"];
+pub(crate) const HOSTS: [&str; 6] = [
+    "www.example.com",
+    "api.example.com",
+    "a.b.example.com",
+    "api.example.org",
+    "shop.example.net",
+    "8.8.4.4",
+];
 /// Patterns that mean the same on both sides.
 pub(crate) const HOST_PATTERNS: [&str; 4] = ["*", "api.*", "www.*", "shop.example.net:8443"];
 pub(crate) const PORTS_ASKED: [&str; 4] = ["", "", ":8443", ":80"];

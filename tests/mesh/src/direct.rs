@@ -38,7 +38,6 @@ pub type Came = (Result<Gets, String>, Option<Answer>);
 
 impl Direct<'_> {
     /// Sends a story's request; to be called on a thread in the pod's namespace.
-    #[must_use]
     pub fn send(&self, request: &Request) -> Came {
         match self.attempt(request) {
             Ok(came) => came,

@@ -13,10 +13,11 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use egress_mesh::curl::Got;
 use egress_mesh::manifests::{self, target_dir};
 use egress_mesh::mesh::Mesh;
+use egress_mesh::pod::Pod;
 use egress_tests::suite::{self, Test};
 use serde_json::Value;
 
@@ -111,20 +112,20 @@ pub fn gets(mesh: &Mesh, who: &str, url: &str, expected: u16) -> Result<()> {
     Ok(())
 }
 
+/// What the agent of a pod wrote so far. It is on standard output, between the lines of the access log.
+#[must_use]
+pub fn agents_log(pod: &Pod) -> String {
+    let bytes = fs::read(pod.access_log().path()).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines().filter(|line| !line.starts_with('{')).map(|line| format!("{line}\n")).collect()
+}
+
 /// The sum of all counters and gauges whose name has these parts.
 ///
 /// # Errors
 /// When the admin interface does not answer.
-pub fn counters(pod: &egress_mesh::pod::Pod, parts: &[&str]) -> Result<u64> {
+pub fn counters(pod: &Pod, parts: &[&str]) -> Result<u64> {
     let text = pod.admin("/stats?usedonly")?;
     let matching = text.lines().filter(|line| parts.iter().all(|part| line.contains(part)));
     Ok(matching.filter_map(|line| line.rsplit_once(": ")?.1.trim().parse::<u64>().ok()).sum())
-}
-
-/// Fails with a text.
-///
-/// # Errors
-/// Always.
-pub fn fail<T>(text: String) -> Result<T> {
-    bail!(text)
 }

@@ -1,0 +1,85 @@
+//! Live TLS connections, and what changes of policy do to them.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use egress_mesh_tests::eventually;
+
+use crate::client::Live;
+use crate::policies::{Engine, change};
+use crate::{Bench, FLIPPED, STEADY};
+
+/// Connections of workloads whose verdict no change touches, and of those that some changes refuse.
+const STEADY_CONNECTIONS: usize = 20;
+const FLIPPED_CONNECTIONS: usize = 5;
+/// Our changes are felt at once, and are repeated; Istio cuts after its drain time, so one is enough to be seen.
+const OUR_CHANGES: usize = 10;
+const NATIVE_CHANGES: usize = 1;
+/// Longer than Istio's drain time of 45 s.
+const DRAINED: Duration = Duration::from_secs(60);
+
+/// What became of live connections.
+#[derive(Debug)]
+pub(crate) struct Cut {
+    pub(crate) changes: usize,
+    pub(crate) steady: usize,
+    pub(crate) steady_cut: usize,
+    pub(crate) flipped: usize,
+    pub(crate) flipped_cut: usize,
+    /// When the last of the steady ones was cut, after the last change.
+    pub(crate) seconds: Option<f32>,
+}
+
+pub(crate) fn cut_by_changes(bench: &mut Bench, engine: Engine) -> Result<Cut> {
+    change(bench, engine, 1, false)?.apply(bench)?;
+    let identity = bench.identity()?;
+    verdict(bench, 200)?;
+    let mut live: Vec<Live> = Vec::new();
+    for host in [STEADY; STEADY_CONNECTIONS].into_iter().chain([FLIPPED; FLIPPED_CONNECTIONS]) {
+        live.push(bench.connect(&identity, host)?);
+    }
+    let changes = if engine == Engine::Ours { OUR_CHANGES } else { NATIVE_CHANGES };
+    let mut refused = false;
+    for _ in 0..changes {
+        refused = !refused;
+        change(bench, engine, 1, refused)?.apply(bench)?;
+        verdict(bench, if refused { 403 } else { 200 })?;
+        // Connections speak after each change: those that are refused are closed at their next bytes.
+        live.retain_mut(Live::is_alive);
+    }
+    let begin = Instant::now();
+    let mut seconds = None;
+    while begin.elapsed() < DRAINED {
+        let before = live.iter().filter(|one| one.is_steady()).count();
+        live.retain_mut(Live::is_alive);
+        if live.iter().filter(|one| one.is_steady()).count() < before {
+            seconds = Some(begin.elapsed().as_secs_f32());
+        }
+        sleep(Duration::from_secs(1));
+    }
+    let left = |steady: bool| live.iter().filter(|one| one.is_steady() == steady).count();
+    let cut = Cut {
+        changes,
+        steady: STEADY_CONNECTIONS,
+        steady_cut: STEADY_CONNECTIONS - left(true),
+        flipped: FLIPPED_CONNECTIONS,
+        flipped_cut: FLIPPED_CONNECTIONS - left(false),
+        seconds,
+    };
+    ensure!(
+        engine == Engine::Native || cut.steady_cut == 0,
+        "our changes cut connections of allowed workloads: {cut:?}"
+    );
+    Ok(cut)
+}
+
+fn verdict(bench: &Bench, expected: u16) -> Result<()> {
+    let identity = bench.identity()?;
+    eventually("the new verdict", Duration::from_secs(60), || {
+        let got = bench.status(&identity, FLIPPED)?;
+        ensure!(got == expected, "{got}");
+        Ok(())
+    })?;
+    Ok(())
+}
