@@ -77,7 +77,9 @@ pub(super) fn convert(resource: &Resource, settings: &Settings, notes: &mut Vec<
         Action::Deny => entries.push(("action", json::text("DENY"))),
         Action::Audit => entries.push(("action", json::text("AUDIT"))),
     }
-    if rehearsed {
+    if rehearsed && action == Action::Audit {
+        note(DRY_RUN, Kind::LeftOut, "an AUDIT changes no verdict and has no dry run here".to_owned());
+    } else if rehearsed {
         entries.push(("mode", json::text("DRY_RUN")));
     }
     if !converted.is_empty() {

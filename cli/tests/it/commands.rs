@@ -114,6 +114,7 @@ snapshots! {
     import_help: "import", "--help";
     import_everything: "import", "istio.yaml";
     import_strict: "import", "istio-good.yaml", "--strict";
+    import_audit_dry_run: "import", "istio-audit.yaml";
     import_json: "import", "istio-good.yaml", "--format", "json";
     import_gateway_namespace: "import", "istio-good.yaml", "--root-namespace", "root", "--gateway-namespace", "egress", "--gateway-labels", "app=out,istio=egressgateway";
     import_gateway_api: "import", "istio-good.yaml", "--gateway-namespace", "egress", "--gateway-labels", "gateway.networking.k8s.io/gateway-name=out";

@@ -5,6 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use egress_mesh_tests::counters;
 
 use crate::policies::{Change, Engine, change, fill};
 use crate::{Bench, FLIPPED};
@@ -111,7 +112,7 @@ impl Spent {
         let istiod = i32::try_from(bench.mesh.control_plane().istiod()?.pid())?;
         let [envoy, agent] = bench.gateway_processes()?;
         Ok(Self {
-            bytes: bench.mesh.gateway()?.stat("cluster.xds-grpc.upstream_cx_rx_bytes_total")?,
+            bytes: counters(bench.mesh.gateway()?, &["cluster.xds-grpc", "upstream_cx_rx_bytes_total"])?,
             istiod: processor_seconds(istiod)?,
             gateway: processor_seconds(envoy)? + processor_seconds(agent)?,
         })

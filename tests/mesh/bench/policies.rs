@@ -36,7 +36,8 @@ fn native(name: &str, namespace: &str, host: &str) -> Value {
             "selector": {"matchLabels": {"istio": "egressgateway"}}, "action": "DENY",
             "rules": [{
                 "from": [{"source": {"namespaces": [namespace]}}],
-                "to": [{"operation": {"hosts": [host, format!("{host}:*")]}}],
+                // Without the port Istio would refuse everything on its TCP servers, where it ignores the hosts of a DENY.
+                "to": [{"operation": {"hosts": [host, format!("{host}:*")], "ports": ["8080"]}}],
             }],
         },
     })
