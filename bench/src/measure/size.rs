@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use rustc_demangle::demangle;
 use serde::Serialize;
 use wasmparser::{KnownCustom, Name, Parser, Payload, TypeRef};
 
@@ -65,7 +66,8 @@ fn parts(wasm: &[u8]) -> Result<Vec<Part>> {
     }
     for (index, size) in (imported..).zip(sizes) {
         let name = names.get(&index).copied().unwrap_or_default();
-        *parts.entry(owner(name)).or_default() += size;
+        let name = format!("{:#}", demangle(name));
+        *parts.entry(owner(&name)).or_default() += size;
     }
     let mut parts: Vec<Part> = parts.into_iter().map(|(name, bytes)| Part { name, bytes }).collect();
     parts.sort_by_key(|part| Reverse(part.bytes));
