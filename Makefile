@@ -180,7 +180,7 @@ mesh-down: ## End it, and remove whatever a crashed run left
 	@$(MESH) down
 
 bench-mesh: mesh-needs image setup ## What a change of policy costs there, with Istio's own policies and with ours; ~15 minutes
-	@cargo run --quiet --release --package egress-mesh-tests --bin bench-mesh -- $(BENCH)
+	@cargo run --quiet --package egress-mesh-tests --bin bench-mesh -- $(BENCH)
 
 mesh-needs:
 	@missing=; test "$$(uname -s)" = Linux || missing=", Linux"; test "$$(id -u)" = 0 || missing="$$missing, root"; \

@@ -71,6 +71,15 @@ impl Change {
     }
 }
 
+/// A native policy about somebody else, who changes from one to the next: TCP servers know its namespace, too.
+pub(crate) fn change_of_somebody_else(number: usize) -> Change {
+    let mut policy = native("other", &format!("others-{number}"), "elsewhere.example.com");
+    if let Some(operation) = policy.pointer_mut("/spec/rules/0").and_then(Value::as_object_mut) {
+        operation.remove("to");
+    }
+    Change::Client(vec![policy])
+}
+
 /// The policy that flips: whether the host is refused, or another that nobody asks for.
 pub(crate) fn change(bench: &Bench, engine: Engine, policies: usize, refused: bool) -> Result<Change> {
     let host = if refused { FLIPPED } else { "elsewhere.example.com" };

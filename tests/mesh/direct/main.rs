@@ -1,5 +1,6 @@
 //! A client inside a pod that holds the workload's certificate itself, and so can say what no sidecar says.
 
+mod ambient;
 mod carriers;
 mod stories;
 
@@ -15,6 +16,7 @@ use egress_tests::tests;
 const WORKLOADS: [&str; 4] = ["a/x", "b/y", "mytest/sleep-a", "default/nginx"];
 
 fn main() -> ExitCode {
+    use ambient::*;
     use carriers::*;
     use stories::*;
     egress_mesh_tests::run(
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
             story_e4_one_rule_both_protocols,
             story_e5_a_server_that_speaks_first,
             story_e6_no_dial_before_the_verdict,
+            story_e10_the_principal_as_filter_state,
             one_policy_file_guards_http_and_network_side_by_side,
             the_same_as_traffic_extensions,
         ],

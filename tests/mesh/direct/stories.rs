@@ -51,11 +51,14 @@ impl Turn {
 
 const GENERATED: &str = "outbound_";
 
+pub(crate) fn story(name: &str) -> Result<Story> {
+    let stories = Story::load_all(&repo_dir()?.join("tests/stories"))?;
+    stories.into_iter().find(|story| story.name == name).with_context(|| format!("no story {name}"))
+}
+
 /// Plays a story; `greeting` are the hosts whose servers speak first.
 fn play(inside: &mut Inside, name: &str, greeting: &[&str]) -> Result<()> {
-    let stories = Story::load_all(&repo_dir()?.join("tests/stories"))?;
-    let story =
-        stories.into_iter().find(|story| story.name == name).with_context(|| format!("no story {name}"))?;
+    let story = story(name)?;
     let mut policy = json!({});
     let (mut problems, mut played) = (Vec::new(), 0);
     for step in &story.steps {
@@ -167,7 +170,7 @@ fn native(policy: &Value) -> Result<Value> {
 }
 
 /// Asks, and tells what is not as the story says.
-fn ask(inside: &Inside, request: &Request) -> Result<Vec<String>> {
+pub(crate) fn ask(inside: &Inside, request: &Request) -> Result<Vec<String>> {
     let mesh = &inside.mesh;
     let gateway = mesh.gateway()?;
     let log = gateway.access_log();
@@ -176,7 +179,8 @@ fn ask(inside: &Inside, request: &Request) -> Result<Vec<String>> {
     let address = |kind: Kind| authority::at(gateway, listener_port(kind));
     let direct =
         Direct { mesh: &inside.authority, public: mesh.public(), world: mesh.world(), gateway: &address };
-    let (what, answer) = mesh.pod(&request.who)?.netns().within(|| Ok(direct.send(request)))?;
+    let (what, answer) =
+        mesh.pod(&request.who).or_else(|_| mesh.pod(ANYBODY))?.netns().within(|| Ok(direct.send(request)))?;
     let after = mesh.world().seen();
     let mut problems = Vec::new();
     check::answer(request, &what, answer.as_ref(), &mut problems);
@@ -192,7 +196,14 @@ fn ask(inside: &Inside, request: &Request) -> Result<Vec<String>> {
     Ok(problems)
 }
 
+/// In whose pod the clients are that are no workload of the mesh.
+const ANYBODY: &str = "a/x";
+
 /// The pod's port of the gateway's listener.
 fn listener_port(kind: Kind) -> u16 {
-    if kind.name().ends_with("80") { 8080 } else { 8443 }
+    match kind {
+        Kind::Mtls80 | Kind::Ambient80 => 8080,
+        Kind::Mtls443 => 8443,
+        Kind::Pass444 | Kind::Ambient443 => 8444,
+    }
 }

@@ -19,6 +19,9 @@ const HOLD_AT_MOST: Duration = Duration::from_millis(500);
 /// Who has not spoken after so long is silent.
 const SILENCE: Duration = Duration::from_millis(1000);
 
+/// A header that tells a gateway of the tests who is asking, where no certificate does.
+pub const PEER: &str = "x-lab-peer-principal";
+
 /// What a client needs.
 pub struct Direct<'m> {
     /// The mesh's authority: whoever asks has a certificate of it.
@@ -53,6 +56,9 @@ impl Direct<'_> {
         for (name, value) in &request.headers {
             ask = ask.header(name, value);
         }
+        if request.over.kind.kind() == Kind::Ambient80 && request.who != "none" {
+            ask = ask.header(PEER, &Principal::new(&request.who).to_string());
+        }
         let stream = self.outer(request, ask.host())?;
         if request.ask.starts_with("LISTEN") {
             return listen(stream, request.gets);
@@ -71,6 +77,9 @@ impl Direct<'_> {
     /// The connection up to the gateway, with the workload's own certificate.
     fn outer(&self, request: &Request, host: &str) -> Result<Stream> {
         let kind = request.over.kind.kind();
+        if !matches!(kind, Kind::Mtls80 | Kind::Mtls443) {
+            return Stream::connect((self.gateway)(kind));
+        }
         let sni = request.sni.as_deref().unwrap_or(host);
         let identity = match request.who.as_str() {
             "none" => None,
