@@ -51,3 +51,14 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_says_what_and_how_to_repair_it() {
+        assert_eq!(Fault::new("too long").to_string(), "too long");
+        assert_eq!(Fault::with_repair("it is empty", "fill it").to_string(), "it is empty; fill it");
+    }
+}

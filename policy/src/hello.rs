@@ -343,6 +343,58 @@ mod tests {
         }
     }
 
+    /// Each field of the body by itself: versions, session, cipher suites, compression methods.
+    #[test]
+    fn each_field_of_the_body_is_held_to_its_bounds() {
+        let hello = |version: u8, session: usize, suites: &[u8], compressions: &[u8]| {
+            let mut body = vec![version, 3];
+            body.extend([7; 32]);
+            body.push(u8::try_from(session).unwrap());
+            body.extend(vec![5; session]);
+            body.extend(u16::try_from(suites.len()).unwrap().to_be_bytes());
+            body.extend(suites);
+            body.push(u8::try_from(compressions.len()).unwrap());
+            body.extend(compressions);
+            let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+            read(&records(&[&[1][..], &length[1..], &body].concat(), 9000))
+        };
+        assert_eq!(hello(3, 32, &[0x13, 1], &[0]), tls(None, false));
+        assert_eq!(hello(2, 32, &[0x13, 1], &[0]), MALFORMED);
+        assert_eq!(hello(3, 33, &[0x13, 1], &[0]), MALFORMED);
+        assert_eq!(hello(3, 32, &[], &[0]), MALFORMED);
+        assert_eq!(hello(3, 32, &[0x13, 1, 2], &[0]), MALFORMED);
+        assert_eq!(hello(3, 32, &[0x13, 1], &[]), MALFORMED);
+    }
+
+    #[test]
+    fn what_has_begun_is_told_from_what_has_not() {
+        let mut reader = HelloReader::default();
+        assert!(!reader.has_begun() && reader.seen() == 0);
+        reader.push(&[22]);
+        assert!(reader.has_begun() && reader.seen() == 1);
+    }
+
+    /// The limit counts record headers, and is the last size that passes.
+    #[test]
+    fn the_limit_itself_is_allowed() {
+        let of = |length: usize| {
+            let around = message(&extension(21, &[])).len() + RECORD_HEADER;
+            // Records of 16 KiB at most: each further one costs a header.
+            let headers = RECORD_HEADER * (length.div_ceil(MAX_RECORD + RECORD_HEADER) - 1);
+            records(&message(&extension(21, &vec![0; length - around - headers])), MAX_RECORD)
+        };
+        assert_eq!(of(MAX_HELLO).len(), MAX_HELLO);
+        assert_eq!(read(&of(MAX_HELLO)), tls(None, false));
+        assert_eq!(read(&of(MAX_HELLO + 1)), OVERSIZED);
+        // In one record, were such a one allowed, the message alone decides: what it declares is enough.
+        let declares = |message: usize| {
+            let length = u32::try_from(message).unwrap().to_be_bytes();
+            read(&[&[22, 3, 1, 0x40, 0, 1][..], &length[1..]].concat())
+        };
+        assert_eq!(declares(MAX_HELLO - RECORD_HEADER - MESSAGE_HEADER), Progress::More);
+        assert_eq!(declares(MAX_HELLO - RECORD_HEADER - MESSAGE_HEADER + 1), OVERSIZED);
+    }
+
     #[test]
     fn the_size_is_bounded() {
         let declared = b"\x16\x03\x01\x40\x00\x01\x01\x00\x00".to_vec();

@@ -2,7 +2,8 @@
 //! only where a rule that can still match needs it.
 
 use super::{allow_all, http_config, network_config, with};
-use crate::support::{Answer, Begin, Request, asked, http, plain, tls};
+use crate::support::{Answer, Begin, Fake, Request, asked, engine, http, plain, tls};
+use egress_policy::Protocol;
 use serde_json::{Value, json};
 
 /// Without the guards, which have needs of their own.
@@ -191,7 +192,27 @@ fn one_header_and_one_claim_each_is_one_question() {
         ),
         &json!({"privateUpstreams": "DENY"}),
     );
-    let engine = crate::support::engine(&config);
+    let engine = engine(&config);
     let upstream = tls("a/x", "h.example").with(|r| r.upstream = Answer::There(b"8.8.8.8:443".to_vec()));
     assert_eq!(crate::support::said_by(&engine, &upstream).verdict, "allow[ns[*]-policy[all]-rule[0]]");
+}
+
+/// What the audit line says without asking: what the decision has read, and nothing else.
+#[test]
+fn what_is_known_is_what_was_read() {
+    let rule = json!({"to": [{"operation": {"methods": ["POST"]}}]});
+    let reads = engine(&http_config(&json!([{"name": "p", "rules": [rule]}])));
+    let request = http("a/x", "h.example").sni("h.example").method("GET");
+    let fake = Fake::new(&request);
+    let facts = fake.facts(&reads);
+    assert_eq!(
+        (facts.protocol(), facts.known_method(), facts.known_server_name()),
+        (Protocol::Http, None, None)
+    );
+    let _ = reads.decide(&facts);
+    assert_eq!(facts.known_method(), Some(&b"GET"[..]));
+    assert_eq!(facts.known_server_name(), Some(&b"h.example"[..]));
+    let connection = tls("a/x", "h.example");
+    let fake = Fake::new(&connection);
+    assert_eq!(fake.facts(&engine(&network_config(&json!([])))).protocol(), Protocol::Network);
 }
