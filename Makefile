@@ -65,7 +65,7 @@ fuzz: $(FUZZ)/bin/cargo-fuzz ## Every fuzz target, T seconds in all (T=60); need
 	@PATH="$(abspath $(FUZZ))/bin:$$PATH" fuzz/run.sh $(or $(T),60)
 
 mutants: $(MUTANTS)/bin/cargo-mutants ## Which changes to policy/ no test notices (hours; MUTANTS_ARGS="--file policy/src/truth.rs")
-	@PATH="$(abspath $(MUTANTS))/bin:$$PATH" PROPTEST_CASES=1000 PROPTEST_MAX_SHRINK_ITERS=0 \
+	@PATH="$(abspath $(MUTANTS))/bin:$$PATH" PROPTEST_CASES=200 PROPTEST_MAX_SHRINK_ITERS=0 \
 	  cargo mutants --package egress-policy --timeout 300 --output target $(MUTANTS_ARGS)
 
 $(FUZZ)/bin/cargo-fuzz:
