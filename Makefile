@@ -26,6 +26,7 @@ filter:
 
 test: lint filter setup ## Everything that needs neither root nor a Debian package, as CI runs it
 	@cargo test --workspace
+	@$(MAKE) --no-print-directory test-oldest
 
 lint: $(DENY) ## Formatting, lints as errors, documentation, licences (and advisories where their database is reached)
 	@cargo fmt --all --check
