@@ -59,6 +59,7 @@ fn main() -> Result<()> {
         println!("(a look; {} is left as it is)", path.display());
     } else {
         fs::write(&path, format!("{results:#}\n"))?;
+        fs::write(path.with_extension("md"), format!("```text\n{}\n```\n", table::text(&results)))?;
     }
     Ok(())
 }
