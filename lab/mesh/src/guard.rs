@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -69,6 +70,8 @@ impl Guard {
             .spawn()
             .context("starting the watcher")?;
         fs::create_dir_all(RUN).with_context(|| format!("creating {RUN}"))?;
+        // Whatever the umask: the proxies' user goes through it.
+        fs::set_permissions(RUN, fs::Permissions::from_mode(0o755))?;
         Ok(Self { watcher, lock })
     }
 }

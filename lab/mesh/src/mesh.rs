@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -117,6 +118,7 @@ impl Mesh {
         world_netns.join("world", &[(WORLD_ADDRESS, 32)])?;
         let public = Authority::new("egress-mesh public CA")?;
         fs::write(public_authority_file(), public.certificate())?;
+        fs::set_permissions(public_authority_file(), fs::Permissions::from_mode(0o644))?;
         let world = services::world(&world_netns, &public)?;
         let dns = services::dns(&hub)?;
         let registry = services::registry(&hub)?;

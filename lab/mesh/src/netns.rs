@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -62,7 +63,10 @@ impl Netns {
     pub(crate) fn resolver(&self, server: Ipv4Addr) -> Result<()> {
         let dir = format!("/etc/netns/{}", self.name);
         fs::create_dir_all(&dir).with_context(|| format!("creating {dir}"))?;
-        Ok(fs::write(format!("{dir}/resolv.conf"), format!("nameserver {server}\n"))?)
+        let file = format!("{dir}/resolv.conf");
+        fs::write(&file, format!("nameserver {server}\n"))?;
+        // Whatever the umask: everybody in the namespace reads it.
+        Ok(fs::set_permissions(file, fs::Permissions::from_mode(0o644))?)
     }
 
     /// The name, for `ip netns exec`.

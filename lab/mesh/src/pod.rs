@@ -365,14 +365,17 @@ fn prepare(base: Base<'_>, spec: &Spec, dir: &Path) -> Result<()> {
     ] {
         fs::write(dir.join(name), content)?;
     }
+    if let Some(pods) = dir.parent() {
+        fs::set_permissions(pods, fs::Permissions::from_mode(0o755))?;
+    }
     give(dir)
 }
 
 /// Gives a folder to the proxy's user.
 fn give(path: &Path) -> Result<()> {
     chown(path, Some(PROXY_USER), Some(PROXY_USER))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
     if path.is_dir() {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
         for entry in fs::read_dir(path)? {
             give(&entry?.path())?;
         }
