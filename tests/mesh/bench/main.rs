@@ -7,6 +7,7 @@ mod policies;
 mod table;
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use egress_lab::certs::Authority;
@@ -34,6 +35,11 @@ const NATIVE: [usize; 3] = [1, 1_000, 10_000];
 const OURS: [usize; 5] = [1, 1_000, 10_000, 50_000, 100_000];
 
 fn main() -> Result<()> {
+    let path = repo_dir()?.join("docs/benchmarks/mesh.json");
+    if std::env::args().any(|argument| argument == "--table") {
+        // Of what was measured before.
+        return keep(&path, &serde_json::from_str(&fs::read_to_string(&path)?)?);
+    }
     let quick = std::env::args().any(|argument| argument == "--quick");
     let sizes = |all: &'static [usize]| all.get(..if quick { 2 } else { all.len() }).unwrap_or(all);
     let mut bench = Bench::start()?;
@@ -52,16 +58,20 @@ fn main() -> Result<()> {
         }
         table::keep(&mut results, engine, &cut, &costs);
     }
-    println!("{}", table::text(&results));
-    let path = repo_dir()?.join("docs/benchmarks/mesh.json");
-    fs::create_dir_all(path.parent().context("no folder")?)?;
     if quick {
-        println!("(a look; {} is left as it is)", path.display());
-    } else {
-        fs::write(&path, format!("{results:#}\n"))?;
-        fs::write(path.with_extension("md"), format!("```text\n{}\n```\n", table::text(&results)))?;
+        println!("{}\n(a look; {} is left as it is)", table::text(&results), path.display());
+        return Ok(());
     }
-    Ok(())
+    keep(&path, &results)
+}
+
+/// Prints the table, and keeps results and table in `docs/`.
+fn keep(path: &Path, results: &Value) -> Result<()> {
+    let text = table::text(results);
+    println!("{text}");
+    fs::create_dir_all(path.parent().context("no folder")?)?;
+    fs::write(path, format!("{results:#}\n"))?;
+    Ok(fs::write(path.with_extension("md"), format!("```text\n{text}\n```\n"))?)
 }
 
 /// The mesh, with the sites and without policies.

@@ -20,7 +20,8 @@ fn median(of: &[f64]) -> f64 {
 }
 
 fn rounded(number: f64) -> Value {
-    json!((number * 100.0).round() / 100.0)
+    // What is less than the clock's grain may come out below nothing.
+    json!(((number * 100.0).round() / 100.0).max(0.0))
 }
 
 /// Puts an engine's results beside the others.
@@ -45,7 +46,8 @@ pub(crate) fn keep(results: &mut Value, engine: Engine, cut: &Cut, costs: &[Cost
     let value = json!({
         "connections": {
             "changes": cut.changes, "allowed": cut.steady, "allowed_cut": cut.steady_cut,
-            "refused": cut.flipped, "refused_cut": cut.flipped_cut, "last_cut_after_seconds": cut.seconds,
+            "refused": cut.flipped, "refused_cut": cut.flipped_cut,
+            "last_cut_after_seconds": cut.seconds.map(|seconds| rounded(f64::from(seconds))),
         },
         "changes": rows,
     });
@@ -81,9 +83,17 @@ pub(crate) fn text(results: &Value) -> String {
     for engine in [Engine::Native, Engine::Ours].map(name) {
         let of =
             |key: &str| results.pointer(&format!("/{engine}/connections/{key}")).cloned().unwrap_or_default();
+        let when = match of("last_cut_after_seconds") {
+            Value::Null => String::new(),
+            seconds => format!(" (the last after {seconds} s)"),
+        };
         lines.push(format!(
-            "{engine}: {} changes cut {} of {} live TLS connections that every policy allows (the last after {} s), and {} of {} that they refuse",
-            of("changes"), of("allowed_cut"), of("allowed"), of("last_cut_after_seconds"), of("refused_cut"), of("refused"),
+            "{engine}: changes {}; live TLS connections of allowed workloads cut: {} of {}{when}; of refused ones: {} of {}",
+            of("changes"),
+            of("allowed_cut"),
+            of("allowed"),
+            of("refused_cut"),
+            of("refused"),
         ));
     }
     lines.join("\n")
