@@ -3,6 +3,7 @@
 mod client;
 mod connections;
 mod cost;
+mod plot;
 mod policies;
 mod table;
 
@@ -65,12 +66,13 @@ fn main() -> Result<()> {
     keep(&path, &results)
 }
 
-/// Prints the table, and keeps results and table in `docs/`.
+/// Prints the table, and keeps results, table and plot in `docs/`.
 fn keep(path: &Path, results: &Value) -> Result<()> {
     let text = table::text(results);
     println!("{text}");
     fs::create_dir_all(path.parent().context("no folder")?)?;
     fs::write(path, format!("{results:#}\n"))?;
+    plot::draw(results, &path.with_extension("svg"))?;
     Ok(fs::write(path.with_extension("md"), format!("```text\n{text}\n```\n"))?)
 }
 
