@@ -155,7 +155,7 @@ compose: build ## Write what envoy/docker-compose.yaml mounts (then: docker comp
 
 MESH_PROGRAMS := docker-registry:docker-registry podman:podman podman-compose:podman-compose runc:runc iptables:iptables curl:curl
 
-test-mesh: mesh-needs image setup ## What needs root and Debian packages: a real registry, containers, and everything through a real Istio
+test-mesh: mesh-needs image mesh-egressctl setup ## What needs root and Debian packages: a real registry, containers, and everything through a real Istio
 	@set -e; for program in $(MESH_PROGRAMS); do command -v $${program%%:*} >/dev/null || missing="$$missing $${program##*:}"; done; \
 	if test -n "$$missing"; then echo "installing$$missing"; \
 	  apt-get install --yes --quiet --no-install-recommends $$missing netavark aardvark-dns >/dev/null; fi
@@ -166,22 +166,27 @@ test-mesh: mesh-needs image setup ## What needs root and Debian packages: a real
 
 # --- mesh ---
 # The same stories through a real Istio, in network namespaces of its own (docs/mesh-lab.md).
-.PHONY: mesh mesh-up mesh-down mesh-needs bench-mesh
+.PHONY: mesh mesh-up mesh-down mesh-needs mesh-egressctl bench-mesh
 MESH := cargo run --quiet --package egress-mesh --
 # A program that must be there, and Debian's package of it.
 MESH_DEBIAN := ip:iproute2 iptables:iptables dnsmasq:dnsmasq-base docker-registry:docker-registry curl:curl update-ca-certificates:ca-certificates
 
-mesh: mesh-needs image setup ## Play the stories through a real Istio (root, Linux, Go 1.26; the first time builds it; MESH_ARGS="--only A,C")
+mesh: mesh-needs image mesh-egressctl setup ## Play the stories through a real Istio (root, Linux, Go 1.26; the first time builds it; MESH_ARGS="--only A,C")
 	@$(MESH) run $(MESH_ARGS)
 
-mesh-up: mesh-needs image setup ## Leave that mesh running, with wrappers for kubectl, istioctl and curl as a workload
+mesh-up: mesh-needs image mesh-egressctl setup ## Leave that mesh running, with wrappers for kubectl, istioctl and curl as a workload
 	@$(MESH) up $(MESH_ARGS)
 
 mesh-down: ## End it, and remove whatever a crashed run left
 	@$(MESH) down
 
-bench-mesh: mesh-needs image setup ## What a change of policy costs there, with Istio's own policies and with ours; ~15 minutes
+bench-mesh: mesh-needs image build setup ## What a change of policy costs there, with Istio's own policies and with ours; ~15 minutes
 	@cargo run --quiet --package egress-mesh-tests --bin bench-mesh -- $(BENCH)
+
+# It renders and imports there; how fast it does is not looked at.
+mesh mesh-up test-mesh: export EGRESSCTL ?= $(abspath $(or $(CARGO_TARGET_DIR),target)/debug/egressctl)
+mesh-egressctl:
+	@cargo build --quiet --package egressctl
 
 mesh-needs:
 	@missing=; test "$$(uname -s)" = Linux || missing=", Linux"; test "$$(id -u)" = 0 || missing="$$missing, root"; \
