@@ -153,12 +153,14 @@ manifests: ## Write deploy/ and examples/egress/rendered/ anew from their short 
 compose: build ## Write what envoy/docker-compose.yaml mounts (then: docker compose -f envoy/docker-compose.yaml up)
 	@$(LAB) compose
 
+# A machine that has just been made knows no package by name.
+APT := apt-get update --quiet >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends
 MESH_PROGRAMS := docker-registry:docker-registry podman:podman podman-compose:podman-compose runc:runc iptables:iptables curl:curl
 
 test-mesh: mesh-needs image mesh-egressctl setup ## What needs root and Debian packages: a real registry, containers, and everything through a real Istio
 	@set -e; for program in $(MESH_PROGRAMS); do command -v $${program%%:*} >/dev/null || missing="$$missing $${program##*:}"; done; \
 	if test -n "$$missing"; then echo "installing$$missing"; \
-	  apt-get install --yes --quiet --no-install-recommends $$missing netavark aardvark-dns >/dev/null; fi
+	  $(APT) $$missing netavark aardvark-dns >/dev/null; fi
 	@cargo build --quiet --package egress-image
 	@cargo test --quiet --package egress-delivery-tests --test registry --test containers -- --ignored --test-threads 1
 	@$(MESH) run
@@ -194,7 +196,7 @@ mesh-needs:
 	test -z "$$missing" || { echo "the mesh needs what is not here:$${missing#,}" >&2; exit 1; }
 	@for program in $(MESH_DEBIAN); do command -v $${program%%:*} >/dev/null || missing="$$missing $${program##*:}"; done; \
 	if test -n "$$missing"; then command -v apt-get >/dev/null || { echo "please install:$$missing" >&2; exit 1; }; \
-	  echo "installing$$missing"; apt-get install --yes --quiet --no-install-recommends $$missing >/dev/null; fi
+	  echo "installing$$missing"; $(APT) $$missing >/dev/null; fi
 
 # --- operations ---
 # Envoy lines that are supported, oldest first; what one of them cannot do its tests print as not applicable.
