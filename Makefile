@@ -12,7 +12,10 @@ WASM_LIMIT := 350000
 DENY_VERSION := 0.20.2
 DENY := .tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help build filter setup demo up down test lint
+# The test binaries of tests/, which play on a real Envoy.
+IN_ENVOY := $(shell sed -n '/^\[\[test\]\]/,/^path/s/^name = "\(.*\)"/\1/p' tests/Cargo.toml)
+
+.PHONY: help build toolchain filter setup demo up down test test-crates lint
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -20,15 +23,32 @@ help: ## Show this
 build: filter ## Build the filter (and check its size) and egressctl
 	@cargo build --release --package egressctl
 
-filter:
+# rustup fetches what rust-toolchain.toml names, unless it is told not to or the toolchain is there without its target.
+toolchain:
+	@test -d "$$(rustc --print target-libdir --target wasm32-wasip1)" || rustup target add wasm32-wasip1 || \
+	  { echo "the Rust target wasm32-wasip1 is missing: please install it" >&2; exit 1; }
+
+filter: toolchain
 	@cargo build --release --target wasm32-wasip1 --package egress-authz
 	@size=$$(wc -c < $(WASM)); echo "$(WASM): $$size bytes (at most $(WASM_LIMIT))"; test $$size -le $(WASM_LIMIT)
 
 test: lint filter setup ## Everything that needs neither root nor a Debian package, as CI runs it
-	@cargo test --workspace
-	@$(MAKE) --no-print-directory test-oldest
+	@cargo test --workspace --no-run
+	@$(MAKE) --no-print-directory --jobs $(TEST_LANES) --keep-going --output-sync=target test-crates $(IN_ENVOY:%=test-in-envoy/%) test-oldest
 
-lint: $(DENY) ## Formatting, lints as errors, documentation, licences (and advisories where their database is reached)
+# Tests in Envoy wait for their gateways most of the time, so that many binaries of them run at once.
+TEST_LANES ?= 3
+
+# Always of the whole workspace: with fewer packages their dependencies would have other features, and be compiled once more.
+test-crates:
+	@cargo test --workspace --lib --bins
+	@cargo test --workspace --exclude egress-tests --test '*'
+	@cargo test --workspace --doc
+
+test-in-envoy/%:
+	@cargo test --workspace --test $*
+
+lint: toolchain $(DENY) ## Formatting, lints as errors, documentation, licences (and advisories where their database is reached)
 	@cargo fmt --all --check
 	@cargo clippy --quiet --workspace --all-targets -- --deny warnings
 	@cargo clippy --quiet --package egress-authz --target wasm32-wasip1 -- --deny warnings
@@ -81,10 +101,10 @@ $(MUTANTS)/bin/cargo-mutants:
 
 
 differential: build ## Compare with native RBAC for M=<minutes> on fresh seeds
-	@DIFFERENTIAL_MINUTES=$(or $(M),15) cargo test --quiet --package egress-tests --test differential -- --ignored --exact --nocapture random::fresh_seeds_for_minutes
+	@DIFFERENTIAL_MINUTES=$(or $(M),15) cargo test --quiet --workspace --test differential -- --ignored --exact --nocapture random::fresh_seeds_for_minutes
 
 differential-replay: build # One policy set again: DIFFERENTIAL_SEED=<seed> [DIFFERENTIAL_PROTOCOL=tcp]
-	@cargo test --quiet --package egress-tests --test differential -- --ignored --exact --nocapture random::replay
+	@cargo test --quiet --workspace --test differential -- --ignored --exact --nocapture random::replay
 
 # --- delivery ---
 # The OCI image, without a container engine; the release's files; what needs root or a Debian package.
@@ -161,10 +181,9 @@ test-mesh: mesh-needs image mesh-egressctl setup ## What needs root and Debian p
 	@set -e; for program in $(MESH_PROGRAMS); do command -v $${program%%:*} >/dev/null || missing="$$missing $${program##*:}"; done; \
 	if test -n "$$missing"; then echo "installing$$missing"; \
 	  $(APT) $$missing netavark aardvark-dns >/dev/null; fi
-	@cargo build --quiet --package egress-image
-	@cargo test --quiet --package egress-delivery-tests --test registry --test containers -- --ignored --test-threads 1
+	@cargo test --quiet --workspace --test registry --test containers -- --ignored --test-threads 1
 	@$(MESH) run
-	@EGRESS_MESH_TESTS=1 cargo test --quiet --package egress-mesh-tests
+	@EGRESS_MESH_TESTS=1 cargo test --quiet --workspace --test 'mesh_*'
 
 # --- mesh ---
 # The same stories through a real Istio, in network namespaces of its own (docs/mesh-lab.md).
@@ -201,22 +220,22 @@ mesh-needs:
 # --- operations ---
 # Envoy lines that are supported, oldest first; what one of them cannot do its tests print as not applicable.
 ENVOY_LINES := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
-# End to end: all test binaries of tests/ but the comparison with native RBAC and the long ones, which have targets of their own.
-END_TO_END := $(filter-out differential net_soak,$(shell sed -n '/^\[\[test\]\]/,/^path/s/^name = "\(.*\)"/\1/p' tests/Cargo.toml))
+# End to end: all of them but the comparison with native RBAC and the long ones, which have targets of their own.
+END_TO_END := $(filter-out differential net_soak,$(IN_ENVOY))
 .PHONY: test-oldest test-matrix soak
 
 test-oldest: filter ## The stories on the oldest supported Envoy
-	@ENVOY= ENVOY_VERSION=$(firstword $(ENVOY_LINES)) cargo test --quiet --package egress-tests --test http_stories --test net_stories
+	@ENVOY= ENVOY_VERSION=$(firstword $(ENVOY_LINES)) cargo test --workspace --test http_stories --test net_stories
 
 test-matrix: filter ## The end-to-end tests on every supported Envoy line (ENVOY_LINES="1.36.4 1.40.0")
 	@set -e; failed=; for version in $(ENVOY_LINES); do \
 	  echo "== Envoy $$version"; \
-	  ENVOY= ENVOY_VERSION=$$version cargo test --quiet --no-fail-fast --package egress-tests $(END_TO_END:%=--test %) -- --nocapture || failed="$$failed $$version"; \
+	  ENVOY= ENVOY_VERSION=$$version cargo test --quiet --no-fail-fast --workspace $(END_TO_END:%=--test %) -- --nocapture || failed="$$failed $$version"; \
 	done; test -z "$$failed" || { echo "failed on$$failed"; exit 1; }
 
 soak: filter setup ## The long ones: updates and a flood under load, a thousand updates, churning connections
-	@EGRESS_SOAK=1 cargo test --quiet --package egress-tests --test ops_updates --test ops_flood -- --nocapture
-	@EGRESS_SOAK_SECONDS=60 cargo test --quiet --package egress-tests --test net_soak -- --nocapture
+	@EGRESS_SOAK=1 cargo test --quiet --workspace --test ops_updates --test ops_flood -- --nocapture
+	@EGRESS_SOAK_SECONDS=60 cargo test --quiet --workspace --test net_soak -- --nocapture
 
 # --- bench ---
 .PHONY: bench bench-build

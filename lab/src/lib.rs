@@ -29,6 +29,7 @@ mod rt;
 pub mod shape;
 pub mod sidecar;
 pub mod story;
+pub mod supervisor;
 mod template;
 pub mod token;
 pub mod upstream;

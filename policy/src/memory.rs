@@ -60,14 +60,10 @@ impl<T: Copy> Memory<T> {
         if *admission.peer != *peer || *admission.authority != *authority {
             return None;
         }
-        match &admission.server_name {
-            None => {}
-            Some(server_name) => {
-                match (server_name, asking.server_name.get_or_init(|| asking.host.server_name())) {
-                    (Some(kept), Ok(Some(now))) if **kept == **now => {}
-                    (None, Ok(None)) => {}
-                    _ => return None,
-                }
+        if let Some(kept) = &admission.server_name {
+            let now = asking.server_name.get_or_init(|| asking.host.server_name()).as_ref().ok()?;
+            if kept.as_deref() != now.as_deref() {
+                return None;
             }
         }
         Some(admission.kept)
@@ -82,7 +78,7 @@ impl<T: Copy> Memory<T> {
         let server_name = match asking.server_name.get() {
             None => None,
             Some(Ok(None)) => Some(None),
-            Some(Ok(Some(name))) if name.len() <= MAX_NAME => Some(Some(name.as_slice().into())),
+            Some(Ok(Some(name))) if is_short(name) => Some(Some(name.as_slice().into())),
             Some(_) => return,
         };
         if self.slots.is_empty() {
@@ -94,13 +90,17 @@ impl<T: Copy> Memory<T> {
     }
 }
 
+/// Whether a name may be kept.
+fn is_short(name: &[u8]) -> bool {
+    name.len() <= MAX_NAME
+}
+
 fn slot(peer: &[u8], authority: &[u8]) -> usize {
     let mut hasher = FxHasher::default();
     hasher.write(peer);
     hasher.write(authority);
-    // The high bits are the mixed ones.
-    let hash = hasher.finish();
-    usize::try_from((hash ^ (hash >> 32)) & 0xffff_ffff).unwrap_or_default() % SLOTS
+    // FxHasher puts its well-mixed bits last, so the rest of a small division is spread.
+    hasher.finish() as usize % SLOTS
 }
 
 // === impl Asking ===
@@ -121,9 +121,10 @@ impl<'a> Asking<'a> {
     fn who_and_what(&self) -> Option<(&[u8], &[u8])> {
         let peer = self.peer.get_or_init(|| self.host.peer_certificate());
         let authority = self.authority.get_or_init(|| self.host.authority());
-        let kept = |name: &'_ Read<Vec<u8>>| matches!(name, Ok(Some(name)) if !name.is_empty() && name.len() <= MAX_NAME);
         match (peer, authority) {
-            (Ok(Some(who)), Ok(Some(what))) if kept(peer) && kept(authority) => Some((who, what)),
+            (Ok(Some(peer)), Ok(Some(authority))) if is_short(peer) && is_short(authority) => {
+                Some((peer, authority))
+            }
             _ => None,
         }
     }

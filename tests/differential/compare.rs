@@ -67,6 +67,18 @@ pub(crate) fn play(
 // === impl Tally ===
 
 impl Tally {
+    /// Counts what another has counted, too.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.sets += other.sets;
+        self.requests += other.requests;
+        self.allowed += other.allowed;
+        self.rehearsed += other.rehearsed;
+        self.second_differs += other.second_differs;
+        for (side, count) in other.decided {
+            *self.decided.entry(side).or_default() += count;
+        }
+    }
+
     pub(crate) fn allowed_percent(&self) -> u32 {
         self.allowed * 100 / self.requests.max(1)
     }

@@ -2,6 +2,8 @@
 
 use std::env;
 use std::io::Write as _;
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::bench::Bench;
@@ -17,6 +19,8 @@ const DECIDING: u32 = 50;
 const REQUESTS: usize = 50;
 /// Connections are dearer than requests.
 const CONNECTIONS: usize = 20;
+/// A gateway waits for its updates most of the time: two at once take little longer than one.
+const GATEWAYS: usize = 2;
 /// After so many sets the gateway is started afresh: its log and its filters' history end with it.
 const SETS_PER_GATEWAY: usize = 200;
 
@@ -29,18 +33,33 @@ fn size(protocol: Protocol) -> usize {
     if protocol == Protocol::Http { REQUESTS } else { CONNECTIONS }
 }
 
+/// Plays so many sets, on two gateways at a time.
 fn compare(protocol: Protocol, base: u64, sets: usize) -> Tally {
-    let mut tally = Tally::default();
-    let mut bench = Bench::start(protocol).unwrap();
-    for at in 0..sets {
-        let seed = set_seed(base, at);
-        match play(&mut bench, protocol, seed, size(protocol), &mut tally) {
-            Ok(None) => {}
-            Ok(Some(disagreement)) => panic!("{disagreement}"),
-            Err(error) => panic!("seed {seed}: {error:#}"),
+    let share = |first: usize| {
+        let mut tally = Tally::default();
+        let mut bench = Bench::start(protocol).unwrap();
+        for at in (first..sets).step_by(GATEWAYS) {
+            play_seed(&mut bench, protocol, set_seed(base, at), &mut tally);
         }
-    }
+        tally
+    };
+    let mut tally = Tally::default();
+    thread::scope(|scope| {
+        let hands: Vec<_> = (0..GATEWAYS).map(|first| scope.spawn(move || share(first))).collect();
+        for hand in hands {
+            tally.add(hand.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+    });
     tally
+}
+
+/// Plays one set; a disagreement ends the test.
+fn play_seed(bench: &mut Bench, protocol: Protocol, seed: u64, tally: &mut Tally) {
+    match play(bench, protocol, seed, size(protocol), tally) {
+        Ok(None) => {}
+        Ok(Some(disagreement)) => panic!("{disagreement}"),
+        Err(error) => panic!("seed {seed}, {protocol:?}: {error:#}"),
+    }
 }
 
 fn check(tally: &Tally, protocol: Protocol, least: u32, second: u32) {
@@ -112,12 +131,7 @@ fn fresh_seeds_for_minutes() {
             let sets = if *protocol == Protocol::Http { SETS_PER_GATEWAY } else { SETS_PER_GATEWAY / 4 };
             for _ in 0..sets {
                 at += 1;
-                let seed = set_seed(base, at);
-                match play(&mut bench, *protocol, seed, size(*protocol), tally) {
-                    Ok(None) => {}
-                    Ok(Some(disagreement)) => panic!("{disagreement}"),
-                    Err(error) => panic!("seed {seed}, {protocol:?}: {error:#}"),
-                }
+                play_seed(&mut bench, *protocol, set_seed(base, at), tally);
                 if Instant::now() > end {
                     break;
                 }

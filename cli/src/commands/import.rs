@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// Keep this filter's defaults, which refuse more.
     #[arg(long)]
     strict: bool,
+    /// The gateway has HTTP servers only: do not name what changes on TCP and TLS servers.
+    #[arg(long)]
+    http_only: bool,
 }
 
 #[derive(Serialize)]
@@ -105,7 +108,12 @@ fn import(documents: Vec<Resource>, args: Args) -> Result<Imported, Vec<Diagnost
         namespace: args.gateway_namespace,
         labels: args.gateway_labels,
     };
-    let settings = Settings { gateway, trust_domains: args.trust_domains, strict: args.strict };
+    let settings = Settings {
+        gateway,
+        trust_domains: args.trust_domains,
+        strict: args.strict,
+        http_only: args.http_only,
+    };
     Ok(import::authorization_policies(&policies, &settings))
 }
 

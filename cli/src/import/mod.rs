@@ -55,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) gateway: Gateway,
     pub(crate) trust_domains: Vec<String>,
     pub(crate) strict: bool,
+    /// The gateway has no TCP or TLS servers: what changes there is not said.
+    pub(crate) http_only: bool,
 }
 
 /// Imports AuthorizationPolicies.

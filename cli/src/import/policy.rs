@@ -63,7 +63,9 @@ pub(super) fn convert(resource: &Resource, settings: &Settings, notes: &mut Vec<
     for (field, what, message) in converter.into_notes() {
         note(&field, what, message);
     }
-    if let Some(message) = on_tcp(action, &http_only) {
+    if !settings.http_only
+        && let Some(message) = on_tcp(action, &http_only)
+    {
         note(&http_only.join(", "), Kind::Changed, message.to_owned());
     }
     if converted.is_empty() && action != Action::Allow {

@@ -113,6 +113,7 @@ snapshots! {
 
     import_help: "import", "--help";
     import_everything: "import", "istio.yaml";
+    import_http_only: "import", "istio.yaml", "--http-only";
     import_strict: "import", "istio-good.yaml", "--strict";
     import_audit_dry_run: "import", "istio-audit.yaml";
     import_json: "import", "istio-good.yaml", "--format", "json";

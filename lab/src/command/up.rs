@@ -1,14 +1,12 @@
 //! `egress-lab up`: a supervisor in the background that holds the mesh and watches the policy file.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::ExitCode;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use egress_lab::envoy::Options;
@@ -19,6 +17,7 @@ use egress_lab::paths;
 use egress_lab::provision::EnvoyBinary;
 use egress_lab::shape::{ConnectMode, Kind, Listener, Shape};
 use egress_lab::sidecar::Workload;
+use egress_lab::supervisor::{End, launch};
 use serde_json::Value;
 
 use super::state::State;
@@ -32,6 +31,9 @@ const WORKLOADS: [&str; 6] = [
     "bookinfo/bookinfo-productpage",
     "bookinfo/bookinfo-reviews",
 ];
+
+/// How long the mesh may take to come up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Written where there is no policy yet: scenario A2.
 const FIRST_POLICY: &str = "\
@@ -77,38 +79,21 @@ fn detach(state: &State, arguments: &Arguments) -> Result<ExitCode> {
     // Installing is done here, where its progress can be seen.
     EnvoyBinary::find()?;
     state.clear();
-    let log = fs::File::create(state.log())?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(["up", "--foreground", "--log-level", &arguments.log_level]);
+    let mut command: Vec<OsString> =
+        ["up", "--foreground", "--log-level", &arguments.log_level].map(OsString::from).to_vec();
     if let Some(port) = arguments.port {
-        command.args(["--port", &port.to_string()]);
+        command.extend(["--port".into(), port.to_string().into()]);
     }
     if let Some(wasm) = &arguments.wasm {
-        command.arg("--wasm").arg(wasm);
+        command.extend(["--wasm".into(), wasm.into()]);
     }
-    let mut child =
-        command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        if let Ok(hints) = fs::read_to_string(state.hints()) {
-            print!("{hints}");
-            return Ok(ExitCode::SUCCESS);
-        }
-        if child.try_wait()?.is_some() || Instant::now() > deadline {
-            // It has not come up and shall not linger.
-            let _ = child.kill();
-            bail!("the mesh did not come up:\n{}", fs::read_to_string(state.log()).unwrap_or_default());
-        }
-        sleep(Duration::from_millis(50));
-    }
+    print!("{}", launch(&command, &state.log(), &state.hints(), PATIENCE)?);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn supervise(state: &State, arguments: &Arguments) -> Result<ExitCode> {
     fs::write(state.pid_file(), std::process::id().to_string())?;
-    let end = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        signal_hook::flag::register(signal, end.clone())?;
-    }
+    let end = End::on_signals()?;
     let wasm = match &arguments.wasm {
         Some(path) => path.clone(),
         None => paths::filter_wasm()?,
@@ -124,7 +109,7 @@ fn supervise(state: &State, arguments: &Arguments) -> Result<ExitCode> {
         print!("{hints}");
     }
     let mut shown = mesh.gateway().envoy().log().len();
-    while !end.load(Ordering::Relaxed) {
+    while !end.is_wanted() {
         sleep(Duration::from_millis(200));
         shown = pass_on(&mesh, shown)?;
         if !mesh.gateway_mut().envoy_mut().is_running() {

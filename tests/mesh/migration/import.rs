@@ -16,7 +16,6 @@ pub(crate) struct Notes(Vec<Note>);
 struct Note {
     what: String,
     policy: String,
-    message: String,
 }
 
 // === impl Notes ===
@@ -25,20 +24,16 @@ impl Notes {
     fn parse(text: &str) -> Self {
         let lines = text.lines().filter_map(|line| {
             let (what, rest) = line.split_once(": ")?;
-            let (place, message) = rest.split_once(": ")?;
+            let (place, _) = rest.split_once(": ")?;
             let policy = place.split(' ').next()?.strip_prefix("istio-system/")?;
-            Some(Note { what: what.to_owned(), policy: policy.to_owned(), message: message.to_owned() })
+            Some(Note { what: what.to_owned(), policy: policy.to_owned() })
         });
         Self(lines.collect())
     }
 
-    /// The policies of which something was said. What concerns TCP and TLS servers only is not counted: these gateways have none.
+    /// The policies of which something was said.
     pub(crate) fn named(&self) -> BTreeSet<String> {
-        let said = self
-            .0
-            .iter()
-            .filter(|note| note.what != "not binding" && !note.message.starts_with("on TCP and TLS servers"));
-        said.map(|note| note.policy.clone()).collect()
+        self.0.iter().filter(|note| note.what != "not binding").map(|note| note.policy.clone()).collect()
     }
 
     pub(crate) fn not_binding(&self) -> usize {
@@ -46,12 +41,12 @@ impl Notes {
     }
 }
 
-/// `kubectl get authorizationpolicies -A -o yaml | egressctl import -`
+/// `kubectl get authorizationpolicies -A -o yaml | egressctl import --http-only -`: the gateways have HTTP servers only.
 pub(crate) fn import(kubectl: &Kubectl) -> Result<(Value, Notes)> {
     let mut source = kubectl.command(&["get", "authorizationpolicies", "-A", "-o", "yaml"]);
     let mut source = source.stdout(Stdio::piped()).spawn()?;
     let pipe = source.stdout.take().context("no pipe from kubectl")?;
-    let output = Command::new(egressctl()?).args(["import", "-"]).stdin(pipe).output()?;
+    let output = Command::new(egressctl()?).args(["import", "--http-only", "-"]).stdin(pipe).output()?;
     ensure!(source.wait()?.success(), "kubectl get failed");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "egressctl import: {said}");

@@ -1,15 +1,14 @@
 //! `egress-mesh up`: a supervisor in the background that holds the mesh.
 
+use std::ffi::OsString;
 use std::fs;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitCode, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::ExitCode;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use egress_lab::provision::EnvoyBinary;
+use egress_lab::supervisor::{End, launch};
 use egress_mesh::mesh::{Mesh, Options};
 use egress_mesh::play::deployed;
 use egress_mesh::programs::Programs;
@@ -40,34 +39,16 @@ fn detach(state: &State, arguments: &Arguments) -> Result<ExitCode> {
     EnvoyBinary::find()?;
     Programs::provide()?;
     let _ = fs::remove_file(state.hints());
-    let log = fs::File::create(state.log())?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(["up", "--foreground"]);
+    let mut command: Vec<OsString> = vec!["up".into(), "--foreground".into()];
     if !arguments.workloads.is_empty() {
-        command.args(["--workloads", &arguments.workloads.join(",")]);
+        command.extend(["--workloads".into(), arguments.workloads.join(",").into()]);
     }
-    let mut child =
-        command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Ok(hints) = fs::read_to_string(state.hints()) {
-            print!("{hints}");
-            return Ok(ExitCode::SUCCESS);
-        }
-        if child.try_wait()?.is_some() || Instant::now() > deadline {
-            // It has not come up and shall not linger.
-            let _ = child.kill();
-            bail!("the mesh did not come up:\n{}", fs::read_to_string(state.log()).unwrap_or_default());
-        }
-        sleep(Duration::from_millis(50));
-    }
+    print!("{}", launch(&command, &state.log(), &state.hints(), PATIENCE)?);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn supervise(state: &State, arguments: &Arguments) -> Result<ExitCode> {
-    let end = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        signal_hook::flag::register(signal, end.clone())?;
-    }
+    let end = End::on_signals()?;
     let mut options = Options::stories()?;
     if !arguments.workloads.is_empty() {
         options.workloads.clone_from(&arguments.workloads);
@@ -79,7 +60,7 @@ fn supervise(state: &State, arguments: &Arguments) -> Result<ExitCode> {
     if arguments.foreground {
         print!("{}", fs::read_to_string(state.hints())?);
     }
-    while !end.load(Ordering::Relaxed) {
+    while !end.is_wanted() {
         sleep(Duration::from_millis(100));
     }
     state.clear();
