@@ -34,10 +34,13 @@ filter: toolchain
 
 test: lint filter setup ## Everything that needs neither root nor a Debian package, as CI runs it
 	@cargo test --workspace --no-run
-	@$(MAKE) --no-print-directory --jobs $(TEST_LANES) --keep-going --output-sync=target test-crates $(IN_ENVOY:%=test-in-envoy/%) test-oldest
+	@$(MAKE) --no-print-directory --jobs $(TEST_LANES) --keep-going --output-sync=target test-crates $(filter-out $(ALONE),$(IN_ENVOY:%=test-in-envoy/%)) test-oldest
+	@$(MAKE) --no-print-directory --keep-going $(ALONE)
 
-# Tests in Envoy wait for their gateways most of the time, so that many binaries of them run at once.
+# Tests in Envoy wait for their gateways most of the time, so that some binaries of them run at once,
 TEST_LANES ?= 3
+# but not those that hold a rate or look at memory.
+ALONE := $(addprefix test-in-envoy/,ops_updates ops_flood net_soak)
 
 # Always of the whole workspace: with fewer packages their dependencies would have other features, and be compiled once more.
 test-crates:

@@ -87,9 +87,9 @@ impl HelloReader {
 
     /// Looks at the record header, as far as it is there.
     fn read_header(&mut self) -> Option<Opening> {
-        let first_record = self.message.is_empty() && self.seen == self.header.len();
-        let no_handshake =
-            if first_record { Opening::Plain } else { Opening::Broken(BrokenHello::Malformed) };
+        // No record is empty, so a message has no byte before its first one.
+        let is_first = self.message.is_empty();
+        let no_handshake = if is_first { Opening::Plain } else { Opening::Broken(BrokenHello::Malformed) };
         match *self.header.as_slice() {
             [HANDSHAKE_RECORD]
             | [HANDSHAKE_RECORD, 3]
