@@ -38,7 +38,7 @@ pub struct Effort {
 
 impl Effort {
     /// What a result takes.
-    pub const FULL: Self = Self { rounds: 61, slice: Duration::from_millis(70), quick: false };
+    pub const FULL: Self = Self { rounds: 121, slice: Duration::from_millis(70), quick: false };
     /// A look.
     pub const QUICK: Self = Self { rounds: 11, slice: Duration::from_millis(70), quick: true };
 }
