@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
-use egress_bench::core::{Asker, engine};
+use egress_bench::core::{Asker, engine, engine_of};
 use egress_bench::gateway::{Field, Lane, What};
 use egress_bench::measure::core::COUNTED_DECISIONS;
 use egress_bench::measure::{
@@ -62,6 +62,14 @@ enum Command {
     /// Decide a few times, for callgrind.
     #[command(hide = true)]
     Decide {
+        /// The shape.
+        shape: String,
+        /// How many policies.
+        policies: usize,
+    },
+    /// Load once, for callgrind.
+    #[command(hide = true)]
+    Load {
         /// The shape.
         shape: String,
         /// How many policies.
@@ -124,6 +132,11 @@ fn main() -> Result<ExitCode> {
             let asker = Asker::new(&shape.probe(policies));
             Ok(ExitCode::from(u8::from(counted_decisions(&asker, &engine) != COUNTED_DECISIONS)))
         }
+        Command::Load { shape, policies } => {
+            let shape = Shape::named(&shape).context("no such shape")?;
+            let loaded = counted_load(shape.config(policies).to_string().as_bytes())?;
+            Ok(ExitCode::from(u8::from(loaded.policies().len() != policies)))
+        }
     }
 }
 
@@ -131,6 +144,12 @@ fn main() -> Result<ExitCode> {
 #[inline(never)]
 fn counted_decisions(asker: &Asker, engine: &Engine) -> u32 {
     (0..COUNTED_DECISIONS).map(|_| u32::from(black_box(asker).is_admitted(black_box(engine)))).sum()
+}
+
+/// What callgrind counts of loading.
+#[inline(never)]
+fn counted_load(text: &[u8]) -> Result<Engine> {
+    engine_of(black_box(text))
 }
 
 fn run(quick: bool, only: &[Part]) -> Result<ExitCode> {

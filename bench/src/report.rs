@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::measure::bundles::{Bundle, LIMIT};
 use crate::measure::calls::Calls;
 use crate::measure::connections::Connections;
-use crate::measure::core::{Core, NativeLoad};
+use crate::measure::core::{self, Core, NativeLoad};
 use crate::measure::latency::{Latency, RATE};
 use crate::measure::load::{Load, linearity};
 use crate::measure::requests::Flatness;
@@ -156,6 +156,10 @@ impl Results {
         }
         if let Some(linearity) = linearity(&self.load) {
             lines.push(Line::at_most("load of a policy at 100,000 / at 10,000", 1.1, linearity));
+        }
+        if let Some(linearity) = core::linearity(&self.native_load) {
+            let promise = "instructions to load a policy at 100,000 / at 10,000";
+            lines.push(Line::at_most(promise, 1.1, Estimate::exact(linearity)));
         }
         for bundle in &self.bundles {
             let promise = format!("bundle, {} {}: MiB", thousands(bundle.policies), bundle.name);
@@ -335,9 +339,7 @@ impl Results {
                 let decide = one.decide.map(|decide| decide.scaled(1e3));
                 let median = decide.map_or("–".to_owned(), |decide| number(decide.median));
                 let interval = decide.map_or("–".to_owned(), interval);
-                let counted = one.instructions.map_or("–".to_owned(), |count| {
-                    thousands(usize::try_from(count).unwrap_or(usize::MAX))
-                });
+                let counted = counted(one.instructions);
                 let _ = writeln!(
                     text,
                     "| {} | {} | {median} | {interval} | {counted} |",
@@ -348,9 +350,10 @@ impl Results {
             text.push('\n');
         }
         if !self.native_load.is_empty() {
-            let _ = writeln!(text, "### Loading natively\n\n| policies | ms |\n|---|---|");
+            let _ = writeln!(text, "### Loading natively\n\n| policies | ms | instructions |\n|---|---|---|");
             for one in &self.native_load {
-                let _ = writeln!(text, "| {} | {} |", thousands(one.policies), both(one.load));
+                let counted = counted(one.instructions);
+                let _ = writeln!(text, "| {} | {} | {counted} |", thousands(one.policies), both(one.load));
             }
             text.push('\n');
         }
@@ -406,6 +409,11 @@ fn number(value: f64) -> String {
         ones if ones >= 0.1 || ones == 0.0 => format!("{value:.2}"),
         _ => format!("{value:.4}"),
     }
+}
+
+/// A number of instructions, where they could be counted.
+fn counted(instructions: Option<u64>) -> String {
+    instructions.map_or("–".to_owned(), |count| thousands(usize::try_from(count).unwrap_or(usize::MAX)))
 }
 
 fn thousands(number: usize) -> String {

@@ -18,8 +18,9 @@ pub const SIZES: [usize; 5] = [10, 100, 1_000, 10_000, 100_000];
 pub const DECIDE: &str = "decide";
 /// The name of criterion's group of loads.
 pub const LOAD: &str = "load";
-/// The function whose instructions are counted.
-const COUNTED: &str = "*counted_decisions*";
+/// What is counted of a decision, and of loading: the functions, and how this program is told to run them.
+const DECIDING: (&str, &str) = ("*counted_decisions*", "decide");
+const LOADING: (&str, &str) = ("*counted_load*", "load");
 /// How many decisions are counted in one run.
 pub const COUNTED_DECISIONS: u32 = 10;
 
@@ -43,6 +44,19 @@ pub struct NativeLoad {
     pub policies: usize,
     /// From JSON text to engine, ms.
     pub load: Estimate,
+    /// Instructions of that.
+    pub instructions: Option<u64>,
+}
+
+/// How many more instructions one policy takes to load at the last size than at the one before: 1 is linear.
+#[must_use]
+pub fn linearity(loads: &[NativeLoad]) -> Option<f64> {
+    let each = |policies: usize| {
+        let load = loads.iter().find(|load| load.policies == policies)?;
+        #[expect(clippy::cast_precision_loss, reason = "some thousand millions")]
+        load.instructions.map(|instructions| instructions as f64 / super::as_f64(policies))
+    };
+    Some(each(100_000)? / each(10_000)?)
 }
 
 /// What criterion left, and what callgrind counts where valgrind is installed.
@@ -51,17 +65,17 @@ pub struct NativeLoad {
 /// When a program of the two fails.
 pub fn measure(quick: bool) -> Result<(Vec<Core>, Vec<NativeLoad>)> {
     let results = criterion_dir()?;
-    let counted: &[usize] = match (quick, has_valgrind()) {
-        (_, false) => &[],
-        (true, true) => &[10, 1_000],
-        (false, true) => &[10, 10_000],
+    let (counted, counted_loads): (&[usize], &[usize]) = match (quick, has_valgrind()) {
+        (_, false) => (&[], &[]),
+        (true, true) => (&[10, 1_000], &[1_000, 10_000]),
+        (false, true) => (&[10, 10_000], &[10_000, 100_000]),
     };
     let mut cores = Vec::new();
     for shape in Shape::ALL {
         for policies in SIZES {
             let decide = criterion(&results, DECIDE, shape.name(), policies)?.map(|nanos| nanos.scaled(1e-3));
             let instructions =
-                if counted.contains(&policies) { Some(instructions(shape, policies)?) } else { None };
+                if counted.contains(&policies) { Some(decision(shape, policies)?) } else { None };
             if decide.is_some() || instructions.is_some() {
                 cores.push(Core { shape: shape.name(), policies, decide, instructions });
             }
@@ -70,7 +84,10 @@ pub fn measure(quick: bool) -> Result<(Vec<Core>, Vec<NativeLoad>)> {
     let mut loads = Vec::new();
     for policies in SIZES {
         if let Some(nanos) = criterion(&results, LOAD, Shape::Namespaces.name(), policies)? {
-            loads.push(NativeLoad { policies, load: nanos.scaled(1e-6) });
+            let counted = counted_loads.contains(&policies);
+            let instructions =
+                if counted { Some(instructions(LOADING, Shape::Namespaces, policies)?) } else { None };
+            loads.push(NativeLoad { policies, load: nanos.scaled(1e-6), instructions });
         }
     }
     Ok((cores, loads))
@@ -106,16 +123,21 @@ fn criterion(results: &Path, group: &str, name: &str, policies: usize) -> Result
     }))
 }
 
-/// Instructions of one decision, counted by running this program in callgrind.
-fn instructions(shape: Shape, policies: usize) -> Result<u64> {
+/// Instructions of one decision.
+fn decision(shape: Shape, policies: usize) -> Result<u64> {
+    Ok(instructions(DECIDING, shape, policies)? / u64::from(COUNTED_DECISIONS))
+}
+
+/// Instructions of a function, counted by running this program in callgrind.
+fn instructions((function, command): (&str, &str), shape: Shape, policies: usize) -> Result<u64> {
     let dir = tempfile::tempdir()?;
     let out = dir.path().join("callgrind.out");
     let status = Command::new("valgrind")
         .args(["--tool=callgrind", "--quiet", "--collect-atstart=no"])
-        .arg(format!("--toggle-collect={COUNTED}"))
+        .arg(format!("--toggle-collect={function}"))
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(env::current_exe()?)
-        .args(["decide", shape.name(), &policies.to_string()])
+        .args([command, shape.name(), &policies.to_string()])
         .stdout(Stdio::null())
         .status()?;
     if !status.success() {
@@ -123,6 +145,5 @@ fn instructions(shape: Shape, policies: usize) -> Result<u64> {
     }
     let text = fs::read_to_string(&out)?;
     let line = text.lines().find_map(|line| line.strip_prefix("summary: ")).context("callgrind's format")?;
-    let total: u64 = line.trim().parse()?;
-    Ok(total / u64::from(COUNTED_DECISIONS))
+    Ok(line.trim().parse()?)
 }
