@@ -243,7 +243,7 @@ soak: filter setup ## The long ones: updates and a flood under load, a thousand 
 # --- bench ---
 .PHONY: bench bench-build
 
-bench: bench-build ## Measure, and hold against what is promised; ~25 minutes (BENCH=--quick: a look of 2)
+bench: bench-build ## Measure, and hold against what is promised; ~20 minutes (BENCH=--quick: a look of 2)
 	@cargo bench --quiet --package egress-bench --bench core -- --noplot | grep -E 'time:' || true
 	@EGRESSCTL=$(abspath $(or $(CARGO_TARGET_DIR),target)/release/egressctl) \
 	  EGRESS_AUTHZ_WASM_NAMED=$(NAMED)/wasm32-wasip1/release/egress_authz.wasm \

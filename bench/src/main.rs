@@ -36,6 +36,8 @@ enum Command {
         #[arg(long, value_delimiter = ',')]
         only: Vec<Part>,
     },
+    /// Write tables and plot anew, of what docs/benchmarks/results.json holds.
+    Tables,
     /// Compare builds of the filter with one another.
     Compare {
         /// Their wasm files.
@@ -101,6 +103,10 @@ enum Part {
 fn main() -> Result<ExitCode> {
     match Arguments::parse().command {
         Command::Run { quick, only } => run(quick, &only),
+        Command::Tables => {
+            Results::kept()?.show()?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Compare { wasms, policies } => {
             let rivals = Some(rivals::builds(&Rig::new(Effort::FULL)?, &wasms, policies)?);
             let mut results = Results { rivals, ..Results::default() };

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use egress_lab::paths::{filter_wasm, repo_dir};
 use egress_lab::provision::EnvoyBinary;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::measure::bundles::{Bundle, LIMIT};
 use crate::measure::calls::Calls;
@@ -23,7 +23,7 @@ use crate::shapes::Shape;
 use crate::stats::Estimate;
 
 /// Everything that one run measured.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 pub struct Results {
     /// Where.
     pub machine: Option<Machine>,
@@ -52,7 +52,7 @@ pub struct Results {
 }
 
 /// What it was measured on.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Machine {
     /// The processor.
     pub processor: String,
@@ -69,7 +69,7 @@ pub struct Machine {
 }
 
 /// A promise and what became of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Line {
     /// What is promised.
     pub promise: String,
@@ -359,21 +359,45 @@ impl Results {
         }
     }
 
+    /// What the last run has written into `docs/benchmarks/`.
+    ///
+    /// # Errors
+    /// When there is none, or of another form.
+    pub fn kept() -> Result<Self> {
+        let path = repo_dir()?.join("docs/benchmarks/results.json");
+        serde_json::from_slice(&fs::read(&path)?).with_context(|| path.display().to_string())
+    }
+
+    /// The page of the tables.
+    fn page(&self) -> String {
+        format!("# Benchmark results\n\nWritten by `make bench`.\n\n{}", self.tables())
+    }
+
     /// Writes `results.json`, `tables.md` and the plot into `docs/benchmarks/` (a look goes to `target/`, where it
     /// does not pass for a result).
     ///
     /// # Errors
     /// When they cannot be written.
     pub fn write(&self) -> Result<()> {
-        let quick = self.machine.as_ref().is_some_and(|machine| machine.quick);
-        let dir = repo_dir()?.join(if quick { "target/benchmarks" } else { "docs/benchmarks" });
+        let dir = self.dir()?;
         fs::create_dir_all(&dir)?;
         fs::write(dir.join("results.json"), serde_json::to_string_pretty(self)? + "\n")?;
-        fs::write(
-            dir.join("tables.md"),
-            format!("# Benchmark results\n\nWritten by `make bench`.\n\n{}", self.tables()),
-        )?;
+        self.show()
+    }
+
+    /// Writes what is shown of them: `tables.md` and the plot.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn show(&self) -> Result<()> {
+        let dir = self.dir()?;
+        fs::write(dir.join("tables.md"), self.page())?;
         self.plot(&dir.join("requests.svg"))
+    }
+
+    fn dir(&self) -> Result<PathBuf> {
+        let quick = self.machine.as_ref().is_some_and(|machine| machine.quick);
+        Ok(repo_dir()?.join(if quick { "target/benchmarks" } else { "docs/benchmarks" }))
     }
 
     fn plot(&self, path: &Path) -> Result<()> {
@@ -442,6 +466,15 @@ mod tests {
         let measured = Estimate { median: 1.0, low: 0.9, high: 1.2 };
         assert!(Line::at_most("", 1.25, measured).holds);
         assert!(!Line::at_most("", 1.15, measured).holds);
+    }
+
+    #[test]
+    fn the_page_is_of_the_results() {
+        let mut kept = Results::kept().unwrap();
+        let shown = fs::read_to_string(kept.dir().unwrap().join("tables.md")).unwrap();
+        assert!(kept.page() == shown, "`egress-bench tables` writes it anew");
+        kept.judge();
+        assert!(kept.page() == shown, "what is promised would be judged otherwise");
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Medians, and how far they can be trusted.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How often the rounds are drawn again.
 const DRAWS: usize = 2_000;
 
 /// A number with its 95 % interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 pub struct Estimate {
     /// The median of the rounds, or what is computed from medians.
     pub median: f64,

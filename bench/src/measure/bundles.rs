@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use egress_lab::shape::Kind;
 use egress_policy::Config;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Rig, as_f64};
@@ -20,10 +20,10 @@ use crate::vocabulary::varied;
 pub const LIMIT: usize = (14 << 20) / 10;
 
 /// One packed configuration.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Bundle {
     /// Its kind: varied or regular names.
-    pub name: &'static str,
+    pub name: String,
     /// Policies in it.
     pub policies: usize,
     /// Bytes of the configuration.
@@ -87,7 +87,7 @@ fn one(rig: &Rig, name: &'static str, config: &Value, policies: usize, probe: &P
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some hundred thousand")]
     let fit = (as_f64(LIMIT) / (as_f64(size) / as_f64(policies))) as usize;
-    Ok(Bundle { name, policies, unpacked: plain.len(), manifest: size, fit })
+    Ok(Bundle { name: name.to_owned(), policies, unpacked: plain.len(), manifest: size, fit })
 }
 
 /// What `egressctl pack` makes of a configuration.

@@ -6,14 +6,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use egress_lab::envoy::Options;
 use egress_lab::shape::Kind;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Rig, as_f64};
 use crate::gateway::{Field, Lane, What};
 use crate::shapes::Shape;
 
 /// Crossings of one filter.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Calls {
     /// The filter.
     pub name: String,

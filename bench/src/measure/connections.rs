@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use egress_lab::shape::Kind;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{AT_ONCE, Rig, as_f64, shuffled};
 use crate::cpu;
@@ -11,7 +11,7 @@ use crate::shapes::Shape;
 use crate::stats::{Estimate, Random, added, estimate};
 
 /// One filter's connections.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Connections {
     /// The filter.
     pub name: String,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::shapes::Shape;
@@ -25,10 +25,10 @@ const LOADING: (&str, &str) = ("*counted_load*", "load");
 pub const COUNTED_DECISIONS: u32 = 10;
 
 /// The core with one configuration.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Core {
     /// The shape.
-    pub shape: &'static str,
+    pub shape: String,
     /// So many policies.
     pub policies: usize,
     /// One decision, µs.
@@ -38,7 +38,7 @@ pub struct Core {
 }
 
 /// Loading natively.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct NativeLoad {
     /// So many policies.
     pub policies: usize,
@@ -77,7 +77,7 @@ pub fn measure(quick: bool) -> Result<(Vec<Core>, Vec<NativeLoad>)> {
             let instructions =
                 if counted.contains(&policies) { Some(decision(shape, policies)?) } else { None };
             if decide.is_some() || instructions.is_some() {
-                cores.push(Core { shape: shape.name(), policies, decide, instructions });
+                cores.push(Core { shape: shape.name().to_owned(), policies, decide, instructions });
             }
         }
     }

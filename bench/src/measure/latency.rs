@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use egress_lab::shape::Kind;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{AT_ONCE, Rig, shuffled};
 use crate::gateway::{Field, Lane, What};
@@ -15,7 +15,7 @@ use crate::stats::{Estimate, Random, estimate};
 pub const RATE: u32 = 300;
 
 /// One filter's latency.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Latency {
     /// The filter.
     pub name: String,

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use egress_lab::envoy::Options;
 use egress_lab::gateway::Update;
 use egress_lab::shape::Kind;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Rig, as_f64};
@@ -25,7 +25,7 @@ const WORKER: &str = "wrk:worker_0";
 const WORKERS: u32 = 4;
 
 /// One number of policies.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Load {
     /// So many.
     pub policies: usize,

@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, Result};
 use egress_lab::shape::Kind;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Rig;
 use crate::gateway::{Field, Lane, What};
@@ -12,10 +12,10 @@ use crate::shapes::Shape;
 use crate::stats::{Estimate, added, estimate, ratio_of_added};
 
 /// The costs of one shape.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Flatness {
     /// The shape.
-    pub shape: &'static str,
+    pub shape: String,
     /// CPU of the gateway without any filter, µs a request.
     pub without: Estimate,
     /// For each number of policies, what the filter adds to that.
@@ -23,7 +23,7 @@ pub struct Flatness {
 }
 
 /// One number of policies.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Size {
     /// So many.
     pub policies: usize,
@@ -51,7 +51,7 @@ pub fn measure(rig: &Rig, shape: Shape) -> Result<Flatness> {
     let (without, ours) = costs.split_first().context("no lanes")?;
     let smallest = ours.first().context("no sizes")?;
     Ok(Flatness {
-        shape: shape.name(),
+        shape: shape.name().to_owned(),
         without: estimate(without),
         sizes: sizes
             .iter()

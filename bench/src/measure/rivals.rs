@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use egress_lab::shape::Kind;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Rig;
 use crate::gateway::{Field, Lane, What};
@@ -12,7 +12,7 @@ use crate::shapes::Shape;
 use crate::stats::{Estimate, added, estimate, ratio_of_added};
 
 /// The comparison.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Rivals {
     /// CPU of the gateway without any filter, µs a request.
     pub without: Estimate,

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use rustc_demangle::demangle;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wasmparser::{KnownCustom, Name, Parser, Payload, TypeRef};
 
 /// A crate's part of the code.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Part {
     /// The crate, and of our own the module.
     pub name: String,
