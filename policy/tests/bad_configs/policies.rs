@@ -197,6 +197,7 @@ fn their_keys() {
             (r#""rules": null"#, &["~.rules: null is not a value; leave it out, or write a value"]),
             (r#""rules": {}"#, &["~.rules: a list is wanted here, not an object"]),
             (r#""rules": "all""#, &["~.rules: a list is wanted here, not a string"]),
+            (r#""action": "DENY", "rules": "all""#, &["~.rules: a list is wanted here, not a string"]),
             (
                 r#""action": "DENY""#,
                 &[

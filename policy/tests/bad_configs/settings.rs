@@ -167,6 +167,7 @@ fn the_refusal() {
                 r#"{"status": "403"}"#,
                 &["~.status: a number is wanted here, not a string; write `403` without quotes"],
             ),
+            (r#"{"status": "teapot"}"#, &["~.status: a number is wanted here, not a string"]),
             (r#"{"status": null}"#, &["~.status: null is not a value; leave it out, or write a value"]),
             (r#"{"body": 7}"#, &["~.body: a string is wanted here, not a number"]),
             (r#"{"body": null}"#, &["~.body: null is not a value; leave it out, or write a value"]),
