@@ -66,12 +66,12 @@ impl fmt::Display for Authority {
 
 /// The host's bytes and the port; a colon inside the brackets of an IPv6 address is not a port's.
 fn split_port(bytes: &[u8]) -> Result<(&[u8], Option<u16>), MalformedAuthority> {
-    let after_brackets = match bytes.first() {
-        Some(b'[') => bytes.iter().rposition(|&byte| byte == b']').map_or(0, |at| at + 1),
+    let bracket = match bytes.first() {
+        Some(b'[') => bytes.iter().rposition(|&byte| byte == b']').unwrap_or(0),
         _ => 0,
     };
-    let behind = bytes.get(after_brackets..).unwrap_or_default();
-    let Some(colon) = behind.iter().position(|&byte| byte == b':').map(|at| at + after_brackets) else {
+    let behind = bytes.get(bracket..).unwrap_or_default();
+    let Some(colon) = behind.iter().position(|&byte| byte == b':').map(|at| at + bracket) else {
         return Ok((bytes, None));
     };
     let (host, rest) = bytes.split_at_checked(colon).ok_or(MalformedAuthority)?;
