@@ -204,7 +204,7 @@ fn split_port(text: &str) -> Result<(&str, PortPattern), Fault> {
         return Ok((host, PortPattern::Any));
     }
     match port.parse::<u16>() {
-        Ok(number) if number > 0 && !port.starts_with(['+', '0']) => Ok((host, PortPattern::Only(number))),
+        Ok(number) if !port.starts_with(['+', '0']) => Ok((host, PortPattern::Only(number))),
         _ => Err(Fault::new(format!("`{port}` is not a port: a number from 1 to 65535, or `*`"))),
     }
 }

@@ -154,6 +154,27 @@ mod tests {
     }
 
     #[test]
+    fn a_domain_that_is_not_the_meshs_is_told() {
+        let domains = TrustDomains::new(vec!["prod.example".into(), "old.example".into()]);
+        assert_eq!(domains.iter().collect::<Vec<_>>(), ["prod.example", "old.example"]);
+        for (pattern, domain) in [
+            ("other.example/ns/a/sa/b", Some("other.example")),
+            ("other.example/ns/a/*", Some("other.example")),
+            ("old.example/ns/a/sa/b", None),
+            ("cluster.local/*", None),
+            ("other*", None),
+            ("*/sa/b", None),
+            ("*", None),
+        ] {
+            assert_eq!(
+                PrincipalPattern::parse(pattern, &domains).unwrap().foreign_domain(),
+                domain,
+                "{pattern}"
+            );
+        }
+    }
+
+    #[test]
     fn what_no_peer_can_be_is_refused() {
         let domains = TrustDomains::default();
         for bad in [

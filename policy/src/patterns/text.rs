@@ -137,6 +137,10 @@ mod tests {
         assert!(matches("WWW.*", "www.example.com"));
         assert!(!matches("www.*", "wwwexample.com"));
         assert!(!matches("*", ""));
+        // A dot alone is no end of a name: left empty, the second would match every name.
+        for pattern in [".", "*."] {
+            assert!(!["", ".", "a", "a."].iter().any(|name| matches(pattern, name)), "{pattern}");
+        }
         for bad in ["", "a b", "a:443", "a/b", "ä.example"] {
             assert!(ServerNamePattern::parse(bad).is_err(), "{bad}");
         }

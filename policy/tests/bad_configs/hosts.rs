@@ -273,6 +273,12 @@ fn patterns_of_hosts() {
                 &[r#"~.hosts[0]: "a,b": several hosts in one string; write each as an entry of its own"#],
             ),
             (
+                r#""hosts": ["a,b!"]"#,
+                &[
+                    r#"~.hosts[0]: "a,b!": not a host: letters, digits, `-`, `_` and dots, or an IPv6 address in brackets"#,
+                ],
+            ),
+            (
                 r#""hosts": ["a.example, b.example"]"#,
                 &[
                     r#"~.hosts[0]: "a.example, b.example": several hosts in one string; write each as an entry of its own"#,

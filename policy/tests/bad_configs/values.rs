@@ -196,6 +196,12 @@ fn sources() {
                 ],
             ),
             (
+                r#""principals": ["a/B"]"#,
+                &[
+                    r#"~.principals[0]: "a/B": not a workload identity; the form is `<trust domain>/ns/<namespace>/sa/<service account>`"#,
+                ],
+            ),
+            (
                 r#""principals": ["b"]"#,
                 &[
                     r#"~.principals[0]: "b": not a workload identity; the form is `<trust domain>/ns/<namespace>/sa/<service account>`"#,
