@@ -283,10 +283,15 @@ pub(crate) struct Said {
 
 impl From<Decision<'_>> for Said {
     fn from(decision: Decision<'_>) -> Self {
-        Self {
-            verdict: decision.to_string(),
-            audit: decision.audit.iter().map(ToString::to_string).collect(),
+        let verdict = decision.to_string();
+        // What the filter acts on is what it says.
+        match decision.refusal() {
+            Some(reason) => assert!(verdict.starts_with(&format!("deny[{reason}]")), "{verdict}"),
+            None => assert!(!verdict.starts_with("deny["), "{verdict}"),
         }
+        let notable = verdict.starts_with("deny[") || verdict.contains("would_");
+        assert_eq!(decision.is_notable(), notable, "{verdict}");
+        Self { verdict, audit: decision.audit.iter().map(ToString::to_string).collect() }
     }
 }
 
