@@ -121,3 +121,24 @@ impl PartialEq for RuleRef<'_> {
 }
 
 impl Eq for RuleRef<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Engine};
+
+    #[test]
+    fn a_rule_is_its_place() {
+        let config = br#"{"policies": [{"name": "a", "rules": [{}, {}]}, {"name": "b", "rules": [{}, {}]}]}"#;
+        let engine = Engine::new(Config::parse(config).unwrap());
+        let rule = |at: usize, rule| RuleRef { policy: &engine.policies()[at], rule };
+        assert_eq!(rule(0, 1), rule(0, 1));
+        assert!(rule(0, 1) != rule(0, 0) && rule(0, 1) != rule(1, 1) && rule(0, 1) != rule(1, 0));
+        let reasons = [Reason::Rule(rule(0, 1)), Reason::Expired(rule(0, 1))];
+        for reason in reasons {
+            assert_eq!(reason.rule(), Some(rule(0, 1)));
+            assert_eq!(Reason::Recheck(Box::new(reason)).rule(), Some(rule(0, 1)));
+        }
+        assert_eq!(Reason::Recheck(Box::new(Reason::Unauthenticated)).rule(), None);
+    }
+}
