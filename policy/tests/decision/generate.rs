@@ -275,14 +275,24 @@ pub(crate) fn config(source: &mut Source<'_>, protocol: &str) -> Value {
         ];
         config.insert("trustDomains".to_owned(), json!(domains[source.below(4)]));
     }
-    let patterns = HOST_PATTERNS.len() - 2;
-    let sets = json!({"one": source.some(&HOST_PATTERNS[..patterns]), "two": source.some(&HOST_PATTERNS[..patterns])});
-    config.insert("hostSets".to_owned(), sets);
+    config.insert("hostSets".to_owned(), json!({"one": host_set(source), "two": host_set(source)}));
     // Mostly few, so that each decides; now and then many, for the index.
     let count = if source.chance(10) { 6 + source.below(20) } else { source.below(6) };
     let policies: Vec<_> = (0..count).map(|at| policy(source, at)).collect();
     config.insert("policies".to_owned(), json!(policies));
     Value::Object(config)
+}
+
+/// Some patterns; now and then so many that the index files the set as a whole and not each pattern of it.
+fn host_set(source: &mut Source<'_>) -> Value {
+    let sets = HOST_PATTERNS.len() - 2;
+    let mut patterns = source.some(&HOST_PATTERNS[..sets]);
+    if source.chance(30)
+        && let Value::Array(patterns) = &mut patterns
+    {
+        patterns.extend((0..8).map(|at| json!(format!("filler-{at}.test"))));
+    }
+    patterns
 }
 
 /// A valid policy that uses the sets `one` and `two`.

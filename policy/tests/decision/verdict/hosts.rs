@@ -123,6 +123,47 @@ fn a_set_is_its_patterns() {
     assert!(admits(&not, &http("a/x", "www.bing.com")));
 }
 
+/// Such a set is indexed once, however many rules name it.
+#[test]
+fn a_large_set_is_its_patterns() {
+    let fillers = |kind: &str| (0..20).map(|at| format!("{kind}-{at}.test")).collect::<Vec<_>>();
+    let with_fillers = |kind: &str, patterns: &[&str]| {
+        json!([fillers(kind), patterns.iter().map(|text| (*text).to_owned()).collect()].concat())
+    };
+    let sets = json!({"hostSets": {
+        "ads": with_fillers("ad", &["*.ads.example", "tracker.*"]),
+        "every": with_fillers("every", &["*:8443"]),
+        "search": with_fillers("search", &["www.google.com", "*.googleapis.com", "8.8.8.8:443"]),
+    }});
+    let config = with(
+        &http_config(&json!([
+            {"name": "no", "action": "DENY", "rules": [{"to": [{"operation": {"hosts": ["@ads"]}}]}]},
+            allow_to(&json!({"hosts": ["@search"]})),
+            {"name": "b", "rules": [{"to": [{"operation": {"hosts": ["other.example", "@every"]}}]}]},
+        ])),
+        &sets,
+    );
+    for (host, expected) in [
+        ("www.google.com", true),
+        ("maps.googleapis.com", true),
+        ("googleapis.com", false),
+        ("8.8.8.8:443", true),
+        ("8.8.8.8", false),
+        ("search-19.test", true),
+        ("search-20.test", false),
+        ("other.example", true),
+        ("any.example:8443", true),
+        ("any.example", false),
+        ("a.ads.example:8443", false),
+        ("tracker.example:8443", false),
+        ("ad-0.test:8443", false),
+        ("every-0.test", true),
+    ] {
+        let said = verdict(&config, &http("a/x", host));
+        assert_eq!(said.starts_with("allow[ns["), expected, "{host}: {said}");
+    }
+}
+
 #[test]
 fn what_two_programs_could_read_differently_is_refused_whatever_the_policies_say() {
     let config = with(
