@@ -166,3 +166,71 @@ impl HostKey {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    /// The keys of the only rule, written as JSON; the sets `eight` and `nine` have so many patterns.
+    fn keys(rule: &str) -> RuleKeys {
+        let set = |count| names("set", count);
+        let sets = format!(r#"{{"eight": [{}], "nine": [{}]}}"#, set(8), set(9));
+        let config = format!(r#"{{"hostSets": {sets}, "policies": [{{"name": "p", "rules": [{rule}]}}]}}"#);
+        let config = Config::parse(config.as_bytes()).unwrap();
+        let policy = &config.policies[0];
+        RuleKeys::of(policy, &policy.rules[0], &config.host_sets)
+    }
+
+    /// So many names, quoted, with commas between them.
+    fn names(kind: &str, count: usize) -> String {
+        (0..count).map(|at| format!(r#""{kind}-{at}""#)).collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn a_rule_of_many_pairs_is_filed_by_identity_alone() {
+        // Counts of identities and hosts, and whether the hosts are filed.
+        for (identities, hosts, filed) in
+            [(1, 1, true), (16, 16, true), (17, 16, false), (257, 1, true), (1, 257, true), (129, 2, false)]
+        {
+            let rule = format!(
+                r#"{{"from": [{{"source": {{"namespaces": [{}]}}}}], "to": [{{"operation": {{"hosts": [{}]}}}}]}}"#,
+                names("n", identities),
+                names("h", hosts)
+            );
+            let keys = keys(&rule);
+            assert_eq!(keys.identities.unwrap().len(), identities);
+            assert_eq!(keys.hosts.map(|keys| keys.len()), filed.then_some(hosts), "{identities} × {hosts}");
+        }
+    }
+
+    #[test]
+    fn a_large_set_is_one_key() {
+        let hosts = |set| keys(&format!(r#"{{"to": [{{"operation": {{"hosts": ["@{set}"]}}}}]}}"#)).hosts;
+        assert_eq!(hosts("eight").unwrap().len(), 8);
+        assert_eq!(hosts("nine").unwrap(), [HostKey::Set(1)]);
+    }
+
+    #[test]
+    fn what_names_an_identity() {
+        let namespace = |name: &str| Some(vec![IdentityKey::Namespace(name.into())]);
+        let account = |path: &str| Some(vec![IdentityKey::Account(path.into())]);
+        for (source, expected) in [
+            (r#""namespaces": ["a"]"#, namespace("a")),
+            (r#""namespaces": ["a*"]"#, None),
+            (r#""serviceAccounts": ["a/x"]"#, account("/ns/a/sa/x")),
+            (r#""principals": ["cluster.local/ns/a/sa/x"]"#, account("/ns/a/sa/x")),
+            (r#""principals": ["cluster.local/ns/a/*"]"#, namespace("a")),
+            (r#""principals": ["cluster.local/*"]"#, None),
+            (r#""principals": ["other.example/ns/a/sa/x"]"#, account("/ns/a/sa/x")),
+            (r#""principals": ["*/ns/a/sa/x"]"#, account("/ns/a/sa/x")),
+            (r#""principals": ["*/sa/x"]"#, None),
+            (r#""principals": ["*"]"#, None),
+            (r#""notNamespaces": ["a"]"#, None),
+            (r#""namespaces": ["a", "b"], "serviceAccounts": ["a/x"]"#, account("/ns/a/sa/x")),
+        ] {
+            let keys = keys(&format!(r#"{{"from": [{{"source": {{{source}}}}}]}}"#));
+            assert_eq!(keys.identities, expected, "{source}");
+        }
+    }
+}
