@@ -140,7 +140,13 @@ fn ten_thousand_policies_are_no_more_work_than_ten() {
     for shape in indexed() {
         let works = [10, 10_000].map(|policies| work(&engine(shape, policies), &shape.probe(policies), true));
         assert_eq!(works[0], works[1], "{}", shape.name());
-        assert!(works[0].rules <= 2 && works[0].look_ups <= 12, "{}: {:?}", shape.name(), works[0]);
+        // A name of the peer and one of the host at least, or nothing was counted.
+        assert!(
+            works[0].rules <= 2 && (2..=12).contains(&works[0].look_ups),
+            "{}: {:?}",
+            shape.name(),
+            works[0]
+        );
     }
 }
 
