@@ -121,7 +121,7 @@ impl HostIndex {
         named.hosts.look_up(host, lists);
         if !named.sets.is_empty() {
             let covering = sets.covering(host);
-            lists.count(&covering);
+            lists.add_look_ups(&covering);
             for set in covering {
                 let at = named.sets.binary_search_by(|(known, _)| known.cmp(&set));
                 if let Some((_, ids)) = at.ok().and_then(|at| named.sets.get(at)) {

@@ -67,7 +67,7 @@ impl<'i> Merged<'i> {
     }
 
     /// Counts what was looked up elsewhere for these lists.
-    pub(super) fn count(&mut self, others: &Merged<'_>) {
+    pub(super) fn add_look_ups(&mut self, others: &Merged<'_>) {
         self.look_ups += others.look_ups;
     }
 
@@ -118,5 +118,19 @@ mod tests {
         lists.iter().for_each(|list| merged.add(list));
         let merged: Vec<_> = merged.map(Id::position).collect();
         assert_eq!(merged, [0, 1, 3, 4, 9]);
+    }
+
+    #[test]
+    fn look_ups_are_counted() {
+        let mut filed = FxHashMap::default();
+        let (mut one, mut other) = (Merged::default(), Merged::default());
+        assert_eq!(one.look_up(&filed, "a"), None);
+        assert_eq!(one.look_ups(), 0, "nothing is filed");
+        filed.insert(Box::from("a"), 7);
+        assert_eq!((one.look_up(&filed, "a"), one.look_up(&filed, "b")), (Some(&7), None));
+        assert_eq!(one.look_ups(), 2);
+        other.look_up(&filed, "b");
+        other.add_look_ups(&one);
+        assert_eq!(other.look_ups(), 3);
     }
 }
