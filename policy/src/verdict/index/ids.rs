@@ -122,11 +122,11 @@ mod tests {
 
     #[test]
     fn look_ups_are_counted() {
-        let mut filed = FxHashMap::default();
+        let none: FxHashMap<Box<str>, u8> = FxHashMap::default();
+        let filed = FxHashMap::from_iter([(Box::from("a"), 7_u8)]);
         let (mut one, mut other) = (Merged::default(), Merged::default());
-        assert_eq!(one.look_up(&filed, "a"), None);
+        assert_eq!(one.look_up(&none, "a"), None);
         assert_eq!(one.look_ups(), 0, "nothing is filed");
-        filed.insert(Box::from("a"), 7);
         assert_eq!((one.look_up(&filed, "a"), one.look_up(&filed, "b")), (Some(&7), None));
         assert_eq!(one.look_ups(), 2);
         other.look_up(&filed, "b");
