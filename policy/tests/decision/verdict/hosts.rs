@@ -123,7 +123,7 @@ fn a_set_is_its_patterns() {
     assert!(admits(&not, &http("a/x", "www.bing.com")));
 }
 
-/// Such a set is indexed once, however many rules name it.
+/// Such a set is indexed once, however many rules name it. The one that covers every host is the last by name.
 #[test]
 fn a_large_set_is_its_patterns() {
     let fillers = |kind: &str| (0..20).map(|at| format!("{kind}-{at}.test")).collect::<Vec<_>>();
@@ -132,14 +132,14 @@ fn a_large_set_is_its_patterns() {
     };
     let sets = json!({"hostSets": {
         "ads": with_fillers("ad", &["*.ads.example", "tracker.*"]),
-        "every": with_fillers("every", &["*:8443"]),
+        "sites": with_fillers("every", &["*:8443"]),
         "search": with_fillers("search", &["www.google.com", "*.googleapis.com", "8.8.8.8:443"]),
     }});
     let config = with(
         &http_config(&json!([
             {"name": "no", "action": "DENY", "rules": [{"to": [{"operation": {"hosts": ["@ads"]}}]}]},
             allow_to(&json!({"hosts": ["@search"]})),
-            {"name": "b", "rules": [{"to": [{"operation": {"hosts": ["other.example", "@every"]}}]}]},
+            {"name": "b", "rules": [{"to": [{"operation": {"hosts": ["other.example", "@sites"]}}]}]},
         ])),
         &sets,
     );
