@@ -103,19 +103,21 @@ fn not_hosts_takes_the_same_patterns() {
     assert!(!admits(&config(json!(["*"])), &http("a/x", "a.example")));
 }
 
+/// A set, and what it covers.
+const SEARCH: [&str; 3] = ["www.google.com", "*.googleapis.com", "8.8.8.8:443"];
+const ASKED_OF_SEARCH: [(&str, bool); 5] = [
+    ("www.google.com", true),
+    ("maps.googleapis.com", true),
+    ("googleapis.com", false),
+    ("8.8.8.8:443", true),
+    ("8.8.8.8", false),
+];
+
 #[test]
 fn a_set_is_its_patterns() {
-    let sets = json!({"hostSets": {"search": ["www.google.com", "*.googleapis.com", "8.8.8.8:443"]}});
+    let sets = json!({"hostSets": {"search": SEARCH}});
     let config = with(&hosts(&json!(["@search", "other.example"])), &sets);
-    for (host, expected) in [
-        ("www.google.com", true),
-        ("maps.googleapis.com", true),
-        ("googleapis.com", false),
-        ("8.8.8.8:443", true),
-        ("8.8.8.8", false),
-        ("other.example", true),
-        ("search", false),
-    ] {
+    for (host, expected) in ASKED_OF_SEARCH.into_iter().chain([("other.example", true), ("search", false)]) {
         assert_eq!(admits(&config, &http("a/x", host)), expected, "{host}");
     }
     let not = with(&http_config(&json!([allow_to(&json!({"notHosts": ["@search"]}))])), &sets);
@@ -133,7 +135,7 @@ fn a_large_set_is_its_patterns() {
     let sets = json!({"hostSets": {
         "ads": with_fillers("ad", &["*.ads.example", "tracker.*"]),
         "sites": with_fillers("every", &["*:8443"]),
-        "search": with_fillers("search", &["www.google.com", "*.googleapis.com", "8.8.8.8:443"]),
+        "search": with_fillers("search", &SEARCH),
     }});
     let config = with(
         &http_config(&json!([
@@ -143,12 +145,7 @@ fn a_large_set_is_its_patterns() {
         ])),
         &sets,
     );
-    for (host, expected) in [
-        ("www.google.com", true),
-        ("maps.googleapis.com", true),
-        ("googleapis.com", false),
-        ("8.8.8.8:443", true),
-        ("8.8.8.8", false),
+    let others = [
         ("search-19.test", true),
         ("search-20.test", false),
         ("other.example", true),
@@ -158,7 +155,8 @@ fn a_large_set_is_its_patterns() {
         ("tracker.example:8443", false),
         ("ad-0.test:8443", false),
         ("every-0.test", true),
-    ] {
+    ];
+    for (host, expected) in ASKED_OF_SEARCH.into_iter().chain(others) {
         let said = verdict(&config, &http("a/x", host));
         assert_eq!(said.starts_with("allow[ns["), expected, "{host}: {said}");
     }
