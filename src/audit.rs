@@ -4,7 +4,7 @@ use crate::attributes::{EnvoyAttributes, integer};
 use crate::host::{self, Level};
 use crate::plugin::Plugin;
 use egress_policy::config::Mode;
-use egress_policy::{Asked, Attributes, Decision, Facts, Opening, Peer, Protocol, Verdict};
+use egress_policy::{Attributes, Decision, Facts, Opening, Peer, Protocol, Target, Verdict};
 use serde::Serialize;
 use std::cell::RefCell;
 
@@ -148,7 +148,7 @@ impl Second {
 impl<'l> Line<'l> {
     fn new(plugin: &'l Plugin, facts: &'l Facts<'_>, decision: &'l Decision<'_>) -> Option<Self> {
         let settings = plugin.engine.settings();
-        let told = decision.verdict.as_ref().or(decision.would.as_ref())?;
+        let told = decision.verdict.as_ref().or(decision.dry_run_verdict.as_ref())?;
         let owner = told.reason.rule().or(decision.audit.first().copied());
         let protocol = facts.protocol();
         Some(Self {
@@ -177,7 +177,10 @@ impl<'l> Line<'l> {
             source: EnvoyAttributes.source_address().ok().flatten().map(lossy),
             owner: owner.and_then(|rule| rule.policy.owner.as_deref()),
             audit: decision.audit.iter().map(ToString::to_string).collect(),
-            dry_run: decision.would.as_ref().map(|verdict| format!("{}[{}]", would(verdict), verdict.reason)),
+            dry_run: decision
+                .dry_run_verdict
+                .as_ref()
+                .map(|verdict| format!("{}[{}]", would(verdict), verdict.reason)),
             config: &plugin.hash,
         })
     }
@@ -215,8 +218,8 @@ fn method(facts: &Facts<'_>) -> Option<String> {
 
 /// The port that was asked for, or on NETWORK the gateway's.
 fn port(facts: &Facts<'_>) -> Option<u16> {
-    match facts.asked() {
-        Ok(Asked::Host(_, Some(port))) => Some(*port),
+    match facts.target() {
+        Ok(Target::Host(_, Some(port))) => Some(*port),
         _ if facts.protocol() == Protocol::Network => EnvoyAttributes.destination_port().ok().flatten(),
         _ => None,
     }

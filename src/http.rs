@@ -4,7 +4,7 @@ use crate::abi::Action;
 use crate::attributes::EnvoyAttributes;
 use crate::plugin::Worker;
 use crate::reply;
-use egress_policy::{Asking, Decision, Facts, Protocol, Reason};
+use egress_policy::{Decision, Facts, Protocol, Reason, RecordingAttributes};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -26,7 +26,7 @@ impl Request {
             reply::without_configuration();
             return false;
         };
-        let asking = Asking::of(&EnvoyAttributes);
+        let asking = RecordingAttributes::of(&EnvoyAttributes);
         if plugin.admits_again(&asking) {
             return true;
         }
@@ -40,7 +40,7 @@ impl Request {
             }
         };
         if let Some(count) = self.worker.report(&plugin, &facts, &decision) {
-            plugin.memory.borrow_mut().remember(&asking, count);
+            plugin.cache.borrow_mut().insert(&asking, count);
         }
         let Some(reason) = decision.refusal() else {
             return true;

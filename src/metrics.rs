@@ -73,7 +73,7 @@ pub(crate) fn count(facts: &Facts<'_>, decision: &Decision<'_>) -> Option<Count>
             Some(state.count(namespace, would + usize::from(verdict.effect == Effect::Deny), verdict))
         };
         let carried_out = count(&decision.verdict, 0);
-        count(&decision.would, 2);
+        count(&decision.dry_run_verdict, 2);
         carried_out
     })
 }

@@ -260,7 +260,7 @@ impl Shared {
             return self.close();
         }
         // What is reported already need not be reported again.
-        let unchosen = destination != Destination::Known && decision.would.is_none();
+        let unchosen = destination != Destination::Known && decision.dry_run_verdict.is_none();
         self.admit(plugin, opening, client_spoke, unchosen)
     }
 
@@ -308,7 +308,7 @@ impl Shared {
         let elsewhere =
             |verdict: &Verdict<'_>| matches!(verdict.reason, Reason::RouteMismatch | Reason::PrivateUpstream);
         // Anything else is for the recheck, which may be off.
-        if decision.verdict.iter().chain(&decision.would).any(elsewhere) {
+        if decision.verdict.iter().chain(&decision.dry_run_verdict).any(elsewhere) {
             self.worker.report(&plugin, &facts, &decision);
         }
         decision.refusal().is_some() && decision.verdict.as_ref().is_some_and(elsewhere)
@@ -348,7 +348,7 @@ impl Shared {
         let denied = Decision::deny(reason);
         let decision = match settings.mode {
             Mode::Enforce => denied,
-            Mode::DryRun => Decision { verdict: None, would: denied.verdict, audit: Vec::new() },
+            Mode::DryRun => Decision { verdict: None, dry_run_verdict: denied.verdict, audit: Vec::new() },
         };
         self.carry_out(&plugin, &facts, &decision, Opening::Plain, client_spoke)
     }

@@ -4,7 +4,7 @@ use crate::audit;
 use crate::host::{self, Level};
 use crate::metrics;
 use crate::network::Waiting;
-use egress_policy::{Asking, Decision, Engine, Facts, Memory, Protocol};
+use egress_policy::{AdmissionCache, Decision, Engine, Facts, Protocol, RecordingAttributes};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -15,17 +15,17 @@ pub(crate) struct Plugin {
     /// A short hash of the configuration's bytes, which audit lines and metrics carry.
     pub(crate) hash: Box<str>,
     /// Whom it admitted before, and the counter that counts it.
-    pub(crate) memory: RefCell<Memory<metrics::Count>>,
+    pub(crate) cache: RefCell<AdmissionCache<metrics::Count>>,
 }
 
 impl Plugin {
     pub(crate) fn new(engine: Engine, hash: Box<str>) -> Self {
-        Self { engine, hash, memory: RefCell::default() }
+        Self { engine, hash, cache: RefCell::default() }
     }
 
     /// Whether a request like this was admitted before and is admitted again; it is counted, and there is no more to it.
-    pub(crate) fn admits_again(&self, asking: &Asking<'_>) -> bool {
-        let count = self.memory.borrow().recall(asking);
+    pub(crate) fn admits_again(&self, asking: &RecordingAttributes<'_>) -> bool {
+        let count = self.cache.borrow().get(asking);
         count.is_some_and(metrics::count_again)
     }
 }

@@ -147,7 +147,7 @@ impl Judge {
         Outcome {
             verdict: decision.verdict.as_ref().map_or("allow", |verdict| verdict.effect.word()),
             reason: decision.verdict.as_ref().map(|verdict| verdict.reason.to_string()),
-            would: decision.would.as_ref().map(would),
+            would: decision.dry_run_verdict.as_ref().map(would),
             audit: decision.audit.iter().map(ToString::to_string).collect(),
         }
     }

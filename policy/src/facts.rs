@@ -38,7 +38,7 @@ pub enum BrokenHello {
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
+pub enum Target {
     /// A host; the port is `None` on NETWORK, where it is unknown.
     Host(Host, Option<u16>),
     /// NETWORK without a name.
@@ -51,11 +51,11 @@ pub enum Asked {
 
 /// How far a lookup may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum Fetch {
     /// Only what has been read already; the rest is unknown.
-    Known,
-    /// Whatever the host can tell.
-    Host,
+    CachedOnly,
+    /// Whatever Envoy can tell: an attribute that has not been read yet is asked for.
+    AskEnvoy,
 }
 
 /// Answers to questions of which there are many; a decision asks few of them.
@@ -66,7 +66,7 @@ pub struct Facts<'a> {
     attributes: &'a dyn Attributes,
     protocol: Protocol,
     peer: Result<Peer, Unreadable>,
-    asked: Result<Asked, Unreadable>,
+    target: Result<Target, Unreadable>,
     opening: Option<Opening>,
     server_name: OnceCell<Read<Vec<u8>>>,
     folded_server_name: OnceCell<Vec<u8>>,
@@ -86,45 +86,47 @@ impl<'a> Facts<'a> {
     /// The facts of an HTTP request: reads identity and authority.
     #[must_use]
     pub fn http(attributes: &'a dyn Attributes, domains: &TrustDomains) -> Self {
-        let asked = attributes.authority().map(|authority| {
-            Authority::parse(&authority.unwrap_or_default()).map_or(Asked::Malformed, |authority| {
+        let target = attributes.authority().map(|authority| {
+            Authority::parse(&authority.unwrap_or_default()).map_or(Target::Malformed, |authority| {
                 let (host, port) = authority.into_host_and_port();
-                Asked::Host(host, Some(port))
+                Target::Host(host, Some(port))
             })
         });
-        Self::new(attributes, domains, Protocol::Http, asked, None)
+        Self::new(attributes, domains, Protocol::Http, target, None)
     }
 
     /// The facts of a connection: reads identity and, where the opening names no host, the outer server name.
     #[must_use]
     pub fn network(attributes: &'a dyn Attributes, domains: &TrustDomains, opening: Opening) -> Self {
-        let facts = Self::new(attributes, domains, Protocol::Network, Ok(Asked::Unknown), None);
-        let asked = match &opening {
-            Opening::Broken(how) => Ok(Asked::Broken(*how)),
+        let facts = Self::new(attributes, domains, Protocol::Network, Ok(Target::Unknown), None);
+        let target = match &opening {
+            Opening::Broken(how) => Ok(Target::Broken(*how)),
             Opening::Tls { server_name: Some(name), .. } => {
-                Ok(Host::parse(name).map_or(Asked::Malformed, |host| Asked::Host(host, None)))
+                Ok(Host::parse(name).map_or(Target::Malformed, |host| Target::Host(host, None)))
             }
-            Opening::Tls { server_name: None, .. } => Ok(Asked::Unknown),
-            Opening::Plain => facts.server_name(Reach::Host).map(|name| match name.map(ServerName::parse) {
-                Some(ServerName::Host(host @ Host::Name(_))) => Asked::Host(host, None),
-                _ => Asked::Unknown,
-            }),
+            Opening::Tls { server_name: None, .. } => Ok(Target::Unknown),
+            Opening::Plain => {
+                facts.server_name(Fetch::AskEnvoy).map(|name| match name.map(ServerName::parse) {
+                    Some(ServerName::Host(host @ Host::Name(_))) => Target::Host(host, None),
+                    _ => Target::Unknown,
+                })
+            }
         };
-        Self { asked, opening: Some(opening), ..facts }
+        Self { target, opening: Some(opening), ..facts }
     }
 
     fn new(
         attributes: &'a dyn Attributes,
         domains: &TrustDomains,
         protocol: Protocol,
-        asked: Result<Asked, Unreadable>,
+        target: Result<Target, Unreadable>,
         opening: Option<Opening>,
     ) -> Self {
         Self {
             peer: Peer::read(attributes, domains),
             attributes,
             protocol,
-            asked,
+            target,
             opening,
             server_name: OnceCell::new(),
             folded_server_name: OnceCell::new(),
@@ -159,16 +161,16 @@ impl<'a> Facts<'a> {
     ///
     /// # Errors
     /// [`Unreadable`] where the host had no answer.
-    pub fn asked(&self) -> Result<&Asked, Unreadable> {
-        self.asked.as_ref().map_err(|unreadable| *unreadable)
+    pub fn target(&self) -> Result<&Target, Unreadable> {
+        self.target.as_ref().map_err(|unreadable| *unreadable)
     }
 
     /// The host, where one is known.
     #[must_use]
     pub fn host(&self) -> Option<&Host> {
-        match self.asked.as_ref().ok()? {
-            Asked::Host(host, _) => Some(host),
-            Asked::Unknown | Asked::Malformed | Asked::Broken(_) => None,
+        match self.target.as_ref().ok()? {
+            Target::Host(host, _) => Some(host),
+            Target::Unknown | Target::Malformed | Target::Broken(_) => None,
         }
     }
 
@@ -181,25 +183,25 @@ impl<'a> Facts<'a> {
     /// The outer server name if it has been read; never asks the host.
     #[must_use]
     pub fn known_server_name(&self) -> Option<&[u8]> {
-        self.server_name(Reach::Known).ok().flatten()
+        self.server_name(Fetch::CachedOnly).ok().flatten()
     }
 
     /// The method if it has been read; never asks the host.
     #[must_use]
     pub fn known_method(&self) -> Option<&[u8]> {
-        self.method(Reach::Known).ok().flatten()
+        self.method(Fetch::CachedOnly).ok().flatten()
     }
 
-    pub(crate) fn server_name(&self, reach: Reach) -> Result<Option<&[u8]>, Unreadable> {
-        let name = look(&self.server_name, reach, || {
+    pub(crate) fn server_name(&self, fetch: Fetch) -> Result<Option<&[u8]>, Unreadable> {
+        let name = look(&self.server_name, fetch, || {
             self.attributes.server_name().map(|name| name.filter(|name| !name.is_empty()))
         })?;
         Ok(name.map(Vec::as_slice))
     }
 
     /// The server name in the spelling that [`ServerNamePattern::matches`] compares.
-    pub(crate) fn folded_server_name(&self, reach: Reach) -> Result<Option<&[u8]>, Unreadable> {
-        let Some(name) = self.server_name(reach)? else {
+    pub(crate) fn folded_server_name(&self, fetch: Fetch) -> Result<Option<&[u8]>, Unreadable> {
+        let Some(name) = self.server_name(fetch)? else {
             return Ok(None);
         };
         let folded = self.folded_server_name.get_or_init(|| ServerNamePattern::fold(name));
@@ -207,58 +209,58 @@ impl<'a> Facts<'a> {
     }
 
     /// The client's address; a source that is not an IP cannot be compared.
-    pub(crate) fn source(&self, reach: Reach) -> Result<IpAddr, Unreadable> {
-        look(&self.source, reach, || ip(self.attributes.source_address()))?.copied().ok_or(Unreadable)
+    pub(crate) fn source(&self, fetch: Fetch) -> Result<IpAddr, Unreadable> {
+        look(&self.source, fetch, || ip(self.attributes.source_address()))?.copied().ok_or(Unreadable)
     }
 
-    pub(crate) fn destination(&self, reach: Reach) -> Result<IpAddr, Unreadable> {
-        look(&self.destination, reach, || ip(self.attributes.destination_address()))?
+    pub(crate) fn destination(&self, fetch: Fetch) -> Result<IpAddr, Unreadable> {
+        look(&self.destination, fetch, || ip(self.attributes.destination_address()))?
             .copied()
             .ok_or(Unreadable)
     }
 
-    pub(crate) fn port(&self, reach: Reach) -> Result<u16, Unreadable> {
-        look(&self.port, reach, || self.attributes.destination_port())?.copied().ok_or(Unreadable)
+    pub(crate) fn port(&self, fetch: Fetch) -> Result<u16, Unreadable> {
+        look(&self.port, fetch, || self.attributes.destination_port())?.copied().ok_or(Unreadable)
     }
 
-    pub(crate) fn method(&self, reach: Reach) -> Result<Option<&[u8]>, Unreadable> {
+    pub(crate) fn method(&self, fetch: Fetch) -> Result<Option<&[u8]>, Unreadable> {
         self.http_only()?;
-        let method = look(&self.method, reach, || self.attributes.method())?;
+        let method = look(&self.method, fetch, || self.attributes.method())?;
         Ok(method.map(Vec::as_slice))
     }
 
     /// The path with its query. A CONNECT has none, whatever a proxy may have put there.
-    pub(crate) fn path(&self, reach: Reach) -> Result<&[u8], Unreadable> {
-        if self.method(reach)? == Some(b"CONNECT") {
+    pub(crate) fn path(&self, fetch: Fetch) -> Result<&[u8], Unreadable> {
+        if self.method(fetch)? == Some(b"CONNECT") {
             return Err(Unreadable);
         }
-        look(&self.path, reach, || self.attributes.path())?.map(Vec::as_slice).ok_or(Unreadable)
+        look(&self.path, fetch, || self.attributes.path())?.map(Vec::as_slice).ok_or(Unreadable)
     }
 
     pub(crate) fn cluster(&self) -> Result<Option<&[u8]>, Unreadable> {
-        let cluster = look(&self.cluster, Reach::Host, || self.attributes.cluster_name())?;
+        let cluster = look(&self.cluster, Fetch::AskEnvoy, || self.attributes.cluster_name())?;
         Ok(cluster.map(Vec::as_slice))
     }
 
     pub(crate) fn upstream_address(&self) -> Result<Option<IpAddr>, Unreadable> {
-        let upstream = look(&self.upstream, Reach::Host, || {
+        let upstream = look(&self.upstream, Fetch::AskEnvoy, || {
             ip(self.attributes.upstream_address().map(|address| address.filter(|text| !text.is_empty())))
         })?;
         Ok(upstream.copied())
     }
 
-    pub(crate) fn header(&self, name: &str, reach: Reach) -> Rc<Read<Vec<u8>>> {
+    pub(crate) fn header(&self, name: &str, fetch: Fetch) -> Rc<Read<Vec<u8>>> {
         if self.http_only().is_err() {
             return Rc::new(Err(Unreadable));
         }
-        look_up(&self.headers, name, reach, || self.attributes.header(name))
+        look_up(&self.headers, name, fetch, || self.attributes.header(name))
     }
 
-    pub(crate) fn claim(&self, path: &[Box<str>], reach: Reach) -> Rc<Read<Claim>> {
+    pub(crate) fn claim(&self, path: &[Box<str>], fetch: Fetch) -> Rc<Read<Claim>> {
         if self.http_only().is_err() {
             return Rc::new(Err(Unreadable));
         }
-        look_up(&self.claims, path, reach, || self.attributes.claim(path))
+        look_up(&self.claims, path, fetch, || self.attributes.claim(path))
     }
 
     pub(crate) fn now(&self) -> Result<Timestamp, Unreadable> {
@@ -276,27 +278,28 @@ impl<'a> Facts<'a> {
 /// What the cell holds, or what the host answers where the reach goes that far.
 fn look<T>(
     cell: &OnceCell<Read<T>>,
-    reach: Reach,
+    fetch: Fetch,
     ask: impl FnOnce() -> Read<T>,
 ) -> Result<Option<&T>, Unreadable> {
-    let answer = match reach {
-        Reach::Known => cell.get().ok_or(Unreadable)?,
-        Reach::Host => cell.get_or_init(ask),
+    let answer = match fetch {
+        Fetch::CachedOnly => cell.get().ok_or(Unreadable)?,
+        Fetch::AskEnvoy => cell.get_or_init(ask),
     };
     answer.as_ref().map(Option::as_ref).map_err(|unreadable| *unreadable)
 }
 
 /// As [`look`], for attributes of which there are many.
-fn look_up<K, T>(cells: &Cache<K, T>, key: &K, reach: Reach, ask: impl FnOnce() -> Read<T>) -> Rc<Read<T>>
+fn look_up<K, T>(cells: &Cache<K, T>, key: &K, fetch: Fetch, ask: impl FnOnce() -> Read<T>) -> Rc<Read<T>>
 where
     K: PartialEq + ?Sized,
     Box<K>: for<'k> From<&'k K>,
 {
-    let known = cells.borrow().iter().find(|(asked, _)| **asked == *key).map(|(_, answer)| Rc::clone(answer));
-    match (known, reach) {
+    let known =
+        cells.borrow().iter().find(|(target, _)| **target == *key).map(|(_, answer)| Rc::clone(answer));
+    match (known, fetch) {
         (Some(answer), _) => answer,
-        (None, Reach::Known) => Rc::new(Err(Unreadable)),
-        (None, Reach::Host) => {
+        (None, Fetch::CachedOnly) => Rc::new(Err(Unreadable)),
+        (None, Fetch::AskEnvoy) => {
             let answer = Rc::new(ask());
             cells.borrow_mut().push((Box::from(key), Rc::clone(&answer)));
             answer

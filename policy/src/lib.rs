@@ -15,12 +15,12 @@
 //! assert_eq!(errors[0].to_string(), "polices: unknown key; write `policies`");
 //! ```
 
+mod admission_cache;
 mod attributes;
 pub mod config;
 mod facts;
 mod fault;
 mod hello;
-mod memory;
 pub mod names;
 pub mod patterns;
 mod peer;
@@ -29,12 +29,12 @@ mod time;
 mod truth;
 mod verdict;
 
+pub use admission_cache::{AdmissionCache, RecordingAttributes};
 pub use attributes::{Attributes, Claim, Protocol, Read, Unreadable};
 pub use config::{Config, ConfigError};
-pub use facts::{Asked, BrokenHello, Facts, Opening};
+pub use facts::{BrokenHello, Facts, Opening, Target};
 pub use fault::Fault;
 pub use hello::{HelloReader, MAX_HELLO, Progress};
-pub use memory::{Asking, Memory};
 pub use peer::Peer;
 pub use time::Timestamp;
 pub use truth::Truth;

@@ -38,7 +38,7 @@ impl Judge {
         };
         let decision = self.engine.decide(&facts);
         let first = decision.refusal().is_none();
-        (first, if decision.would.is_some() { !first } else { first })
+        (first, if decision.dry_run_verdict.is_some() { !first } else { first })
     }
 }
 

@@ -4,7 +4,7 @@ use crate::request::Request;
 use crate::source::{Node, Value};
 use egress_policy::config::Json;
 use egress_policy::rules::{HostEntry, Predicate};
-use egress_policy::{Asked, Facts, Peer, Truth};
+use egress_policy::{Facts, Peer, Target, Truth};
 
 /// Where a field stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,7 +170,7 @@ fn claim(request: &Request, path: &[Box<str>]) -> String {
 
 /// The host, and the pattern that covers it with the set that it came from.
 fn host(facts: &Facts<'_>, values: &[HostEntry], not_values: &[HostEntry]) -> String {
-    let Ok(Asked::Host(host, port)) = facts.asked() else {
+    let Ok(Target::Host(host, port)) = facts.target() else {
         return "the host is unknown".to_owned();
     };
     let asked = match port {

@@ -77,7 +77,7 @@ impl Explanation {
         }
         let mut silent = 0;
         for answer in &self.policies {
-            if !all && !answer.speaks() {
+            if !all && !answer.applies_to_protocol() {
                 silent += 1;
                 if silent > LISTED {
                     continue;

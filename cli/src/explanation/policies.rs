@@ -37,7 +37,7 @@ pub(super) fn answers(judge: &Judge, request: &Request, facts: &Facts<'_>) -> Ve
     let written = judge.written.get("policies").map(Node::items).unwrap_or_default();
     let policies = judge.engine.policies().iter().enumerate();
     policies
-        .filter(|(_, policy)| policy.governs(namespace) && policy.speaks(facts.protocol()))
+        .filter(|(_, policy)| policy.governs(namespace) && policy.applies_to_protocol(facts.protocol()))
         .map(|(at, policy)| answer(policy, written.get(at), request, facts))
         .collect()
 }
@@ -161,7 +161,7 @@ fn conjunction(predicates: &[Predicate], facts: &Facts<'_>) -> Truth {
 
 impl PolicyAnswer {
     /// Whether it has more to say than "does not match".
-    pub(super) fn speaks(&self) -> bool {
+    pub(super) fn applies_to_protocol(&self) -> bool {
         self.matches || self.rules.iter().any(|rule| rule.truth == "unknown")
     }
 

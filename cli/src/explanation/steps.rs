@@ -4,7 +4,7 @@ use crate::judge::Outcome;
 use crate::request::Request;
 use egress_policy::config::{Effect, Guard, Settings};
 use egress_policy::rules::Policy;
-use egress_policy::{Asked, Facts, Peer, Step, Trace, Truth};
+use egress_policy::{Facts, Peer, Step, Target, Trace, Truth};
 use serde::Serialize;
 
 /// The steps that a decision took.
@@ -45,7 +45,7 @@ pub(super) fn describe(
     outcome: &Outcome,
 ) -> Vec<StepResult> {
     let decided = outcome.reason.as_deref().or(outcome.would.as_deref()).unwrap_or_default();
-    let carried_elsewhere =
+    let routing_guards =
         taken.0.iter().any(|(step, hit)| *hit && matches!(step, Step::RouteMismatch | Step::PrivateUpstream));
     taken
         .0
@@ -59,7 +59,7 @@ pub(super) fn describe(
         .map(|(step, hit)| {
             let (number, name) = title(*step);
             let result = if *hit {
-                hit_result(*step, settings, decided, carried_elsewhere)
+                hit_result(*step, settings, decided, routing_guards)
             } else {
                 miss_result(*step, settings, request, facts)
             };
@@ -85,9 +85,9 @@ fn title(step: Step) -> (u8, &'static str) {
     }
 }
 
-fn hit_result(step: Step, settings: &Settings, decided: &str, carried_elsewhere: bool) -> String {
+fn hit_result(step: Step, settings: &Settings, decided: &str, routing_guards: bool) -> String {
     match step {
-        Step::Allow if carried_elsewhere => "one matches".to_owned(),
+        Step::Allow if routing_guards => "one matches".to_owned(),
         Step::Allow => format!("allowed by {decided}"),
         Step::Deny => format!("denied by {decided}"),
         Step::Governed => format!("an ALLOW policy governs this source and none matches: {decided}"),
@@ -102,9 +102,9 @@ fn miss_result(step: Step, settings: &Settings, request: &Request, facts: &Facts
             Ok(Peer::Workload(id)) => id.principal().to_owned(),
             _ => "no certificate; evaluated all the same (unauthenticated: EVALUATE)".to_owned(),
         },
-        Step::Host => match facts.asked() {
-            Ok(Asked::Host(host, Some(port))) => format!("{host}, port {port}"),
-            Ok(Asked::Host(host, None)) => format!("{host}, port unknown"),
+        Step::Host => match facts.target() {
+            Ok(Target::Host(host, Some(port))) => format!("{host}, port {port}"),
+            Ok(Target::Host(host, None)) => format!("{host}, port unknown"),
             _ => "unknown: the client names none".to_owned(),
         },
         Step::Clock => String::new(),

@@ -109,7 +109,7 @@ impl Lint<'_> {
             }
             self.shadowed(policy, hosts, &format!("{path}.hosts"));
         }
-        if self.is_network() && policy.speaks(Protocol::Network) {
+        if self.is_network() && policy.applies_to_protocol(Protocol::Network) {
             for field in self.http_only(rule, path) {
                 let what = "on NETWORK this is never known, so the ALLOW rule never matches";
                 self.warn(&field, what, "leave NETWORK out of `protocols`, or the field out of the rule");
@@ -119,7 +119,7 @@ impl Lint<'_> {
 
     /// What a DENY rule refuses beyond what it seems to.
     fn deny(&mut self, policy: &Policy, rule: &Rule, path: &str) {
-        if self.is_network() && policy.speaks(Protocol::Network) {
+        if self.is_network() && policy.applies_to_protocol(Protocol::Network) {
             for field in self.http_only(rule, path) {
                 let what = "on NETWORK this is never known, so the DENY rule refuses every connection that its \
                             other fields match";
@@ -157,7 +157,7 @@ impl Lint<'_> {
     /// An ALLOW of hosts that a mesh-wide DENY refuses anyway.
     fn shadowed(&mut self, policy: &Policy, hosts: &Field<HostEntry>, path: &str) {
         let denies = self.ceilings.iter().find(|deny| {
-            policy.protocols.iter().all(|protocol| deny.speaks(*protocol))
+            policy.protocols.iter().all(|protocol| deny.applies_to_protocol(*protocol))
                 && deny.rules.iter().any(|rule| denies_all(rule, policy.namespace.as_deref(), hosts))
         });
         if let Some(deny) = denies {

@@ -2,7 +2,7 @@
 
 use super::policy::{Action, Policy, Rule};
 use super::predicate::Predicate;
-use crate::facts::{Asked, Facts, Reach};
+use crate::facts::{Facts, Fetch, Target};
 use crate::truth::Truth;
 use std::net::IpAddr;
 
@@ -11,22 +11,22 @@ impl Rule {
     /// is asked nothing (Kleene's logic is monotone, so a definite answer stays).
     #[must_use]
     pub fn truth(&self, facts: &Facts<'_>) -> Truth {
-        match self.truth_within(facts, Reach::Known) {
-            Truth::Unknown => self.truth_within(facts, Reach::Host),
+        match self.truth_within(facts, Fetch::CachedOnly) {
+            Truth::Unknown => self.truth_within(facts, Fetch::AskEnvoy),
             settled => settled,
         }
     }
 
-    fn truth_within(&self, facts: &Facts<'_>, reach: Reach) -> Truth {
-        any_of(&self.from, facts, reach)
-            .and_then(|| any_of(&self.to, facts, reach))
-            .and_then(|| all_of(&self.when, facts, reach))
+    fn truth_within(&self, facts: &Facts<'_>, fetch: Fetch) -> Truth {
+        any_of(&self.from, facts, fetch)
+            .and_then(|| any_of(&self.to, facts, fetch))
+            .and_then(|| all_of(&self.when, facts, fetch))
     }
 
     /// Whether the rule matches by an operation that names the very literal `ip` as a host.
     #[must_use]
     pub fn admits_literal(&self, ip: IpAddr, facts: &Facts<'_>) -> bool {
-        let Ok(Asked::Host(host, port)) = facts.asked() else {
+        let Ok(Target::Host(host, port)) = facts.target() else {
             return false;
         };
         let names = |operation: &[Predicate]| {
@@ -37,10 +37,10 @@ impl Rule {
                 _ => false,
             })
         };
-        let reach = Reach::Host;
-        self.to.iter().any(|operation| names(operation) && all_of(operation, facts, reach) == Truth::True)
-            && any_of(&self.from, facts, reach) == Truth::True
-            && all_of(&self.when, facts, reach) == Truth::True
+        let fetch = Fetch::AskEnvoy;
+        self.to.iter().any(|operation| names(operation) && all_of(operation, facts, fetch) == Truth::True)
+            && any_of(&self.from, facts, fetch) == Truth::True
+            && all_of(&self.when, facts, fetch) == Truth::True
     }
 }
 
@@ -56,13 +56,13 @@ impl Policy {
     }
 }
 
-fn any_of(alternatives: &[Vec<Predicate>], facts: &Facts<'_>, reach: Reach) -> Truth {
+fn any_of(alternatives: &[Vec<Predicate>], facts: &Facts<'_>, fetch: Fetch) -> Truth {
     if alternatives.is_empty() {
         return Truth::True;
     }
-    Truth::any(alternatives.iter().map(|all| all_of(all, facts, reach)))
+    Truth::any(alternatives.iter().map(|all| all_of(all, facts, fetch)))
 }
 
-fn all_of(predicates: &[Predicate], facts: &Facts<'_>, reach: Reach) -> Truth {
-    Truth::all(predicates.iter().map(|predicate| predicate.holds(facts, reach)))
+fn all_of(predicates: &[Predicate], facts: &Facts<'_>, fetch: Fetch) -> Truth {
+    Truth::all(predicates.iter().map(|predicate| predicate.holds(facts, fetch)))
 }

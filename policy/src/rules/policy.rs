@@ -61,7 +61,7 @@ pub struct Rule {
 impl Policy {
     /// Whether the policy exists for a protocol.
     #[must_use]
-    pub fn speaks(&self, protocol: Protocol) -> bool {
+    pub fn applies_to_protocol(&self, protocol: Protocol) -> bool {
         self.protocols.contains(&protocol)
     }
 

@@ -3,7 +3,7 @@
 use super::field::Field;
 use super::host_entry::HostEntry;
 use crate::attributes::{Claim, Unreadable};
-use crate::facts::{Asked, Facts, Reach};
+use crate::facts::{Facts, Fetch, Target};
 use crate::names::SpiffeId;
 use crate::patterns::{
     AccountPattern, CidrPattern, NamespacePattern, PathPattern, PrincipalPattern, RequestPrincipalPattern,
@@ -50,41 +50,43 @@ impl Predicate {
     /// Whether the condition holds, whatever that costs: for those who explain a rule.
     #[must_use]
     pub fn truth(&self, facts: &Facts<'_>) -> Truth {
-        self.holds(facts, Reach::Host)
+        self.holds(facts, Fetch::AskEnvoy)
     }
 
     /// Whether the condition holds, as far as the reach goes.
-    pub(crate) fn holds(&self, facts: &Facts<'_>, reach: Reach) -> Truth {
+    pub(crate) fn holds(&self, facts: &Facts<'_>, fetch: Fetch) -> Truth {
         match self {
             Self::Principal(field) => by_identity(facts, field, PrincipalPattern::matches),
             Self::Namespace(field) => by_identity(facts, field, |p, id| p.matches(id.namespace())),
             Self::ServiceAccount(field) => by_identity(facts, field, AccountPattern::matches),
             Self::TrustDomain(field) => by_identity(facts, field, |p, id| p.matches(id.trust_domain())),
-            Self::Host(field) => match facts.asked() {
-                Ok(Asked::Host(host, port)) => field.holds(|entry| entry.matches(host, *port)),
-                Ok(Asked::Unknown | Asked::Malformed | Asked::Broken(_)) | Err(Unreadable) => Truth::Unknown,
+            Self::Host(field) => match facts.target() {
+                Ok(Target::Host(host, port)) => field.holds(|entry| entry.matches(host, *port)),
+                Ok(Target::Unknown | Target::Malformed | Target::Broken(_)) | Err(Unreadable) => {
+                    Truth::Unknown
+                }
             },
-            Self::SourceIp(field) => known(facts.source(reach), |ip| field.holds(|p| p.matches(ip).into())),
+            Self::SourceIp(field) => known(facts.source(fetch), |ip| field.holds(|p| p.matches(ip).into())),
             Self::DestinationIp(field) => {
-                known(facts.destination(reach), |ip| field.holds(|p| p.matches(ip).into()))
+                known(facts.destination(fetch), |ip| field.holds(|p| p.matches(ip).into()))
             }
-            Self::Port(field) => known(facts.port(reach), |port| field.holds(|p| (*p == port).into())),
-            Self::Method(field) => present(facts.method(reach), field, TextPattern::matches),
-            Self::Path(field) => known(facts.path(reach), |path| field.holds(|p| p.matches(path))),
-            Self::ServerName(field) => match facts.folded_server_name(reach) {
+            Self::Port(field) => known(facts.port(fetch), |port| field.holds(|p| (*p == port).into())),
+            Self::Method(field) => present(facts.method(fetch), field, TextPattern::matches),
+            Self::Path(field) => known(facts.path(fetch), |path| field.holds(|p| p.matches(path))),
+            Self::ServerName(field) => match facts.folded_server_name(fetch) {
                 Ok(Some(name)) => field.holds(|p| p.matches(name).into()),
                 // A client that sent no name cannot be told from one that hides it.
                 Ok(None) | Err(Unreadable) => Truth::Unknown,
             },
             Self::Header(name, field) => {
-                let header = facts.header(name, reach);
+                let header = facts.header(name, fetch);
                 present(as_slice(&header), field, TextPattern::matches)
             }
-            Self::Claim(path, field) => match &*facts.claim(path, reach) {
+            Self::Claim(path, field) => match &*facts.claim(path, fetch) {
                 Ok(claim) => field_over_claim(field, claim.as_ref()),
                 Err(Unreadable) => Truth::Unknown,
             },
-            Self::RequestPrincipal(field) => request_principal(facts, reach, field),
+            Self::RequestPrincipal(field) => request_principal(facts, fetch, field),
         }
     }
 
@@ -149,9 +151,9 @@ fn field_over_claim(field: &Field<TextPattern>, claim: Option<&Claim>) -> Truth 
 }
 
 /// Issuer and subject, both of them strings of one verified token.
-fn request_principal(facts: &Facts<'_>, reach: Reach, field: &Field<RequestPrincipalPattern>) -> Truth {
-    let issuer = facts.claim(&[Box::from("iss")], reach);
-    let subject = facts.claim(&[Box::from("sub")], reach);
+fn request_principal(facts: &Facts<'_>, fetch: Fetch, field: &Field<RequestPrincipalPattern>) -> Truth {
+    let issuer = facts.claim(&[Box::from("iss")], fetch);
+    let subject = facts.claim(&[Box::from("sub")], fetch);
     match (&*issuer, &*subject) {
         (Ok(Some(Claim::Text(issuer))), Ok(Some(Claim::Text(subject)))) => {
             field.holds(|pattern| pattern.matches(issuer, subject).into())

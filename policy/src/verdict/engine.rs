@@ -20,7 +20,7 @@ pub struct Engine {
     policies: Vec<Policy>,
     index: Index,
     /// Whether a guard is in dry run: then there is a second verdict for every request.
-    guards_rehearse: bool,
+    has_dry_run_guard: bool,
 }
 
 /// To admit or to refuse, and why.
@@ -35,10 +35,10 @@ pub struct Verdict<'e> {
 /// What is done with a request or connection, and what is said about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision<'e> {
-    /// The verdict that is carried out. `None`: `mode: DRY_RUN` lets pass what [`Decision::would`] refuses.
+    /// The verdict that is carried out. `None`: `mode: DRY_RUN` lets pass what [`Decision::dry_run_verdict`] refuses.
     pub verdict: Option<Verdict<'e>>,
     /// The second verdict, with everything that is in dry run enforced, where it differs.
-    pub would: Option<Verdict<'e>>,
+    pub dry_run_verdict: Option<Verdict<'e>>,
     /// The AUDIT rules that matched.
     pub audit: Vec<RuleRef<'e>>,
 }
@@ -48,10 +48,10 @@ impl Engine {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let Config { settings, host_sets, policies } = config;
-        let guards_rehearse = [settings.sni_mismatch, settings.route_mismatch].contains(&Guard::DryRun);
+        let has_dry_run_guard = [settings.sni_mismatch, settings.route_mismatch].contains(&Guard::DryRun);
         Self {
             index: Index::new(&policies, &host_sets, settings.protocol),
-            guards_rehearse,
+            has_dry_run_guard,
             settings,
             host_sets,
             policies,
@@ -88,20 +88,21 @@ impl Engine {
         if self.settings.mode == Mode::DryRun {
             let judged = self.judge(facts, View { dry_run: true }, trace);
             let refused = judged.effect == Effect::Deny;
-            let (verdict, would) = if refused { (None, Some(judged)) } else { (Some(judged), None) };
-            return Decision { verdict, would, audit };
+            let (verdict, dry_run_verdict) =
+                if refused { (None, Some(judged)) } else { (Some(judged), None) };
+            return Decision { verdict, dry_run_verdict, audit };
         }
         let verdict = self.judge(facts, View { dry_run: false }, trace);
-        let would = (self.guards_rehearse || self.scope(facts).rehearses)
+        let dry_run_verdict = (self.has_dry_run_guard || self.scope(facts).has_dry_run)
             .then(|| self.judge(facts, View { dry_run: true }, &mut ()))
-            .filter(|would| would.effect != verdict.effect);
-        Decision { verdict: Some(verdict), would, audit }
+            .filter(|dry_run| dry_run.effect != verdict.effect);
+        Decision { verdict: Some(verdict), dry_run_verdict, audit }
     }
 
     /// The steps of section 5.
     fn judge<'e>(&'e self, facts: &Facts<'_>, view: View, trace: &mut impl Trace) -> Verdict<'e> {
-        match self.first_hit(facts, view, trace) {
-            Verdict { effect: Effect::Allow, reason } => match self.carried_elsewhere(facts, view, trace) {
+        match self.evaluate_policies(facts, view, trace) {
+            Verdict { effect: Effect::Allow, reason } => match self.routing_guards(facts, view, trace) {
                 Some(refusal) => Verdict::deny(refusal),
                 None => Verdict::allow(reason),
             },
@@ -110,8 +111,8 @@ impl Engine {
     }
 
     /// Steps 1 to 7.
-    fn first_hit<'e>(&'e self, facts: &Facts<'_>, view: View, trace: &mut impl Trace) -> Verdict<'e> {
-        if let Some(reason) = self.refused_at_the_border(facts, view, trace) {
+    fn evaluate_policies<'e>(&'e self, facts: &Facts<'_>, view: View, trace: &mut impl Trace) -> Verdict<'e> {
+        if let Some(reason) = self.pre_policy_guards(facts, view, trace) {
             return Verdict::deny(reason);
         }
         let denied = self.first_match(Action::Deny, facts, view, trace);
@@ -131,7 +132,7 @@ impl Engine {
             return Verdict::allow(Reason::Rule(rule));
         }
         let scope = self.scope(facts);
-        let governed = scope.governed || (view.dry_run && scope.governed_in_dry_run);
+        let governed = scope.governed || (view.dry_run && scope.governed_by_dry_run);
         trace.step(Step::Governed, governed);
         if governed {
             return Verdict::deny(self.why_not_allowed(facts, view));
@@ -141,7 +142,7 @@ impl Engine {
     }
 
     /// Steps 1 and 2.
-    fn refused_at_the_border(
+    fn pre_policy_guards(
         &self,
         facts: &Facts<'_>,
         view: View,
@@ -162,7 +163,7 @@ impl Engine {
     }
 
     /// Step 8.
-    fn carried_elsewhere(
+    fn routing_guards(
         &self,
         facts: &Facts<'_>,
         view: View,
@@ -185,7 +186,7 @@ impl Engine {
             .filter(|rule| view.counts(rule.policy) && is_expired(rule.policy, facts))
             .find(|rule| rule.matches(facts, &mut ()));
         match expired {
-            Some(rule) if self.carried_elsewhere(facts, view, &mut ()).is_none() => Reason::Expired(rule),
+            Some(rule) if self.routing_guards(facts, view, &mut ()).is_none() => Reason::Expired(rule),
             _ => Reason::NoAllowMatched,
         }
     }
@@ -284,7 +285,7 @@ impl<'e> Decision<'e> {
     /// A refusal that no policy was asked about.
     #[must_use]
     pub fn deny(reason: Reason<'e>) -> Self {
-        Self { verdict: Some(Verdict::deny(reason)), would: None, audit: Vec::new() }
+        Self { verdict: Some(Verdict::deny(reason)), dry_run_verdict: None, audit: Vec::new() }
     }
 
     /// Why the traffic is refused; `None` where it passes.
@@ -297,14 +298,14 @@ impl<'e> Decision<'e> {
     #[must_use]
     pub fn is_plain_admission(&self) -> bool {
         self.verdict.as_ref().is_some_and(|verdict| verdict.effect == Effect::Allow)
-            && self.would.is_none()
+            && self.dry_run_verdict.is_none()
             && self.audit.is_empty()
     }
 
     /// Whether there is more to say than that the traffic passes.
     #[must_use]
     pub fn is_notable(&self) -> bool {
-        self.refusal().is_some() || self.would.is_some()
+        self.refusal().is_some() || self.dry_run_verdict.is_some()
     }
 }
 
@@ -314,7 +315,7 @@ impl fmt::Display for Decision<'_> {
         if let Some(verdict) = &self.verdict {
             write!(f, "{}[{}]", verdict.effect.word(), verdict.reason)?;
         }
-        if let Some(would) = &self.would {
+        if let Some(would) = &self.dry_run_verdict {
             let space = if self.verdict.is_some() { " " } else { "" };
             write!(f, "{space}would_{}[{}]", would.effect.word(), would.reason)?;
         }

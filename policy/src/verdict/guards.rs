@@ -4,7 +4,7 @@ use super::reason::Reason;
 use super::view::View;
 use crate::attributes::Unreadable;
 use crate::config::{Effect, Settings, Unauthenticated};
-use crate::facts::{Asked, BrokenHello, Facts, Opening, Reach};
+use crate::facts::{BrokenHello, Facts, Fetch, Opening, Target};
 use crate::names::{RoutedHost, ServerName, is_global, same_host};
 use crate::peer::Peer;
 use std::net::IpAddr;
@@ -24,13 +24,13 @@ pub(super) fn peer(settings: &Settings, facts: &Facts<'_>) -> Option<Reason<'sta
 
 /// Step 1: a host or a hello that is malformed.
 pub(super) fn host(facts: &Facts<'_>) -> Option<Reason<'static>> {
-    match facts.asked() {
+    match facts.target() {
         Err(Unreadable) => Some(Reason::AttributeUnavailable),
-        Ok(Asked::Malformed) => Some(Reason::MalformedHost),
-        Ok(Asked::Broken(BrokenHello::Malformed)) => Some(Reason::MalformedHello),
-        Ok(Asked::Broken(BrokenHello::Oversized)) => Some(Reason::OversizedHello),
-        Ok(Asked::Broken(BrokenHello::Late)) => Some(Reason::HelloTimeout),
-        Ok(Asked::Host(..) | Asked::Unknown) => None,
+        Ok(Target::Malformed) => Some(Reason::MalformedHost),
+        Ok(Target::Broken(BrokenHello::Malformed)) => Some(Reason::MalformedHello),
+        Ok(Target::Broken(BrokenHello::Oversized)) => Some(Reason::OversizedHello),
+        Ok(Target::Broken(BrokenHello::Late)) => Some(Reason::HelloTimeout),
+        Ok(Target::Host(..) | Target::Unknown) => None,
     }
 }
 
@@ -45,7 +45,7 @@ pub(super) fn sni_mismatch(settings: &Settings, facts: &Facts<'_>, view: View) -
         return None;
     }
     let host = facts.host()?;
-    match facts.server_name(Reach::Host) {
+    match facts.server_name(Fetch::AskEnvoy) {
         Err(Unreadable) => Some(Reason::AttributeUnavailable),
         Ok(None) => None,
         // Nearly always, and then nothing has to be parsed.

@@ -141,7 +141,11 @@ fn a_policy_governs_its_own_namespace_or_all() {
         assert!(mesh.governs(namespace));
         assert_eq!(own.governs(namespace), namespace == Some("n"));
     }
-    assert!(mesh.speaks(Protocol::Network) && own.speaks(Protocol::Http) && !own.speaks(Protocol::Network));
+    assert!(
+        mesh.applies_to_protocol(Protocol::Network)
+            && own.applies_to_protocol(Protocol::Http)
+            && !own.applies_to_protocol(Protocol::Network)
+    );
 }
 
 #[test]

@@ -1,20 +1,20 @@
-//! Admissions that are remembered: whoever is admitted from memory would be admitted by the engine, in the same words.
+//! Admissions that are remembered: whoever is admitted from admission_cache would be admitted by the engine, in the same words.
 
 use crate::support::{Answer, Fake, Request, Said, engine, http, said_by};
 use crate::targets::scene;
 use egress_policy::config::{Effect, Mode};
-use egress_policy::{Asking, Attributes as _, Engine, Facts, Memory, Protocol};
+use egress_policy::{AdmissionCache, Attributes as _, Engine, Facts, Protocol, RecordingAttributes};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// A filter with a memory, as the real one: what was said of each admission that is kept.
+/// A filter with a admission_cache, as the real one: what was said of each admission that is kept.
 struct Filter {
     engine: Engine,
-    memory: Memory<usize>,
+    admission_cache: AdmissionCache<usize>,
     kept: Vec<Said>,
 }
 
-/// What came of a request, and whether it came from memory.
+/// What came of a request, and whether it came from admission_cache.
 #[derive(Debug, PartialEq, Eq)]
 struct Came {
     said: Said,
@@ -23,20 +23,20 @@ struct Came {
 
 impl Filter {
     fn new(config: &Value) -> Self {
-        Self { engine: engine(config), memory: Memory::default(), kept: Vec::new() }
+        Self { engine: engine(config), admission_cache: AdmissionCache::default(), kept: Vec::new() }
     }
 
     fn ask(&mut self, request: &Request) -> Came {
         let fake = Fake::new(request);
-        let asking = Asking::of(&fake);
-        let came = match self.memory.recall(&asking) {
+        let asking = RecordingAttributes::of(&fake);
+        let came = match self.admission_cache.get(&asking) {
             Some(at) => Came { said: self.kept[at].clone(), recalled: true },
             None => {
                 let decision =
                     self.engine.decide(&Facts::http(&asking, &self.engine.settings().trust_domains));
                 let (plain, said) = (decision.is_plain_admission(), Said::from(decision));
                 if plain {
-                    self.memory.remember(&asking, self.kept.len());
+                    self.admission_cache.insert(&asking, self.kept.len());
                     self.kept.push(said.clone());
                 }
                 Came { said, recalled: false }
@@ -47,7 +47,7 @@ impl Filter {
         came
     }
 
-    /// Whether a request is admitted from memory the second time.
+    /// Whether a request is admitted from admission_cache the second time.
     fn recalls(&mut self, request: &Request) -> bool {
         assert!(!self.ask(request).recalled, "nobody asked before");
         self.ask(request).recalled
@@ -151,7 +151,7 @@ fn refusals_and_what_is_reported_are_judged_each_time() {
     assert!(!Filter::new(&audit).recalls(&request), "an AUDIT match");
 }
 
-/// Memory is bounded: long names are not kept …
+/// AdmissionCache is bounded: long names are not kept …
 #[test]
 fn long_names_are_not_kept() {
     let longest = 300;
@@ -166,11 +166,11 @@ fn long_names_are_not_kept() {
             (r.certificate, r.authority, r.sni) = (peer, authority, server_name);
         });
         let fake = Fake::new(&request);
-        let asking = Asking::of(&fake);
+        let asking = RecordingAttributes::of(&fake);
         assert!(asking.server_name().is_ok());
-        let mut memory = Memory::default();
-        memory.remember(&asking, ());
-        assert_eq!(memory.recall(&asking).is_some(), kept, "{lengths:?}");
+        let mut admission_cache = AdmissionCache::default();
+        admission_cache.insert(&asking, ());
+        assert_eq!(admission_cache.get(&asking).is_some(), kept, "{lengths:?}");
     }
 }
 
@@ -186,7 +186,7 @@ fn a_memory_is_bounded() {
     assert!((1..=1_024).contains(&recalled), "{recalled} of 5,000");
 }
 
-/// Every place of the memory is taken by somebody who is admitted; who only falls into the same place is not.
+/// Every place of the admission_cache is taken by somebody who is admitted; who only falls into the same place is not.
 #[test]
 fn the_same_place_is_not_the_same_request() {
     let rule =

@@ -159,7 +159,7 @@ proptest! {
         for request in &requests {
             let (fake, mut told) = (Fake::new(request), Told::default());
             let decision = engine.decide_traced(&fake.facts(&engine), &mut told);
-            let verdict = decision.verdict.as_ref().or(decision.would.as_ref()).unwrap();
+            let verdict = decision.verdict.as_ref().or(decision.dry_run_verdict.as_ref()).unwrap();
             let order: Vec<_> = told.0.iter().map(|(step, _)| STEPS.iter().position(|known| known == step)).collect();
             prop_assert!(order.is_sorted_by(|one, next| one < next), "{:?}", told);
             let hit = told.0.iter().rev().find(|(_, hit)| *hit).map(|(step, _)| *step);

@@ -59,9 +59,9 @@ pub(super) struct Scope {
     /// An ALLOW policy that is enforced.
     pub(super) governed: bool,
     /// An ALLOW policy in dry run.
-    pub(super) governed_in_dry_run: bool,
+    pub(super) governed_by_dry_run: bool,
     /// A policy of any action in dry run.
-    pub(super) rehearses: bool,
+    pub(super) has_dry_run: bool,
     /// A policy that expires.
     pub(super) expires: bool,
 }
@@ -79,7 +79,8 @@ impl Index {
             places: Vec::new(),
             sets: hosts::SetIndex::new(sets),
         };
-        for (at, policy) in (0_u32..).zip(policies).filter(|(_, policy)| policy.speaks(protocol)) {
+        for (at, policy) in (0_u32..).zip(policies).filter(|(_, policy)| policy.applies_to_protocol(protocol))
+        {
             match &policy.namespace {
                 None => index.mesh.add(policy),
                 Some(namespace) => index.namespaces.entry(namespace.clone()).or_default().add(policy),
@@ -135,8 +136,8 @@ impl Index {
         let own = namespace.and_then(|namespace| self.namespaces.get(namespace)).copied().unwrap_or_default();
         Scope {
             governed: self.mesh.governed || own.governed,
-            governed_in_dry_run: self.mesh.governed_in_dry_run || own.governed_in_dry_run,
-            rehearses: self.mesh.rehearses || own.rehearses,
+            governed_by_dry_run: self.mesh.governed_by_dry_run || own.governed_by_dry_run,
+            has_dry_run: self.mesh.has_dry_run || own.has_dry_run,
             expires: self.mesh.expires || own.expires,
         }
     }
@@ -179,10 +180,10 @@ impl Scope {
     fn add(&mut self, policy: &Policy) {
         match (policy.action, policy.mode) {
             (Action::Allow, PolicyMode::Enforce) => self.governed = true,
-            (Action::Allow, PolicyMode::DryRun) => self.governed_in_dry_run = true,
+            (Action::Allow, PolicyMode::DryRun) => self.governed_by_dry_run = true,
             (Action::Deny | Action::Audit, _) => {}
         }
-        self.rehearses |= policy.mode == PolicyMode::DryRun;
+        self.has_dry_run |= policy.mode == PolicyMode::DryRun;
         self.expires |= policy.expires.is_some();
     }
 }

@@ -1,7 +1,7 @@
 //! What was admitted before, and may be again unread: most traffic of a gateway is a few workloads asking for a few hosts.
 //!
 //! An admission is remembered where peer, authority and server name were all that was asked to come to it. Whoever
-//! has the same three, byte for byte, is then admitted by the same configuration without being judged anew. A memory
+//! has the same three, byte for byte, is then admitted by the same configuration without being judged anew. A admission_cache
 //! belongs to one configuration and ends with it; nothing that looked at the clock is kept, and no refusal is.
 
 use crate::attributes::{Attributes, Claim, Read, Unreadable};
@@ -12,13 +12,13 @@ use std::hash::Hasher as _;
 
 /// How many admissions are kept; a newer one takes the place of an older one of the same hash.
 const SLOTS: usize = 1_024;
-/// Longer names than this are judged each time, so that a memory is bounded. A host name has at most 253 bytes.
+/// Longer names than this are judged each time, so that a admission_cache is bounded. A host name has at most 253 bytes.
 const MAX_NAME: usize = 300;
 
 /// Admissions of one configuration, each with what the caller wants to know when it is met again.
 #[derive(Debug)]
-pub struct Memory<T> {
-    /// Empty until there is something to remember.
+pub struct AdmissionCache<T> {
+    /// Empty until there is something to insert.
     slots: Vec<Option<Admission<T>>>,
 }
 
@@ -32,7 +32,7 @@ struct Admission<T> {
 }
 
 /// The attributes of one request, each read once, and what of them a decision has asked for.
-pub struct Asking<'a> {
+pub struct RecordingAttributes<'a> {
     host: &'a dyn Attributes,
     peer: OnceCell<Read<Vec<u8>>>,
     authority: OnceCell<Read<Vec<u8>>>,
@@ -41,17 +41,17 @@ pub struct Asking<'a> {
     beyond: Cell<bool>,
 }
 
-// === impl Memory ===
+// === impl AdmissionCache ===
 
-impl<T> Default for Memory<T> {
+impl<T> Default for AdmissionCache<T> {
     fn default() -> Self {
         Self { slots: Vec::new() }
     }
 }
 
-impl<T: Copy> Memory<T> {
+impl<T: Copy> AdmissionCache<T> {
     /// What was kept with the admission of a request like this; none where it has to be judged.
-    pub fn recall(&self, asking: &Asking<'_>) -> Option<T> {
+    pub fn get(&self, asking: &RecordingAttributes<'_>) -> Option<T> {
         if self.slots.is_empty() {
             return None;
         }
@@ -69,9 +69,9 @@ impl<T: Copy> Memory<T> {
         Some(admission.kept)
     }
 
-    /// Keeps an admission, where nothing but what a memory compares was asked for. The caller sees to it that it is
+    /// Keeps an admission, where nothing but what a admission_cache compares was asked for. The caller sees to it that it is
     /// an admission, and that there is nothing else to say of it.
-    pub fn remember(&mut self, asking: &Asking<'_>, kept: T) {
+    pub fn insert(&mut self, asking: &RecordingAttributes<'_>, kept: T) {
         let Some((peer, authority)) = asking.who_and_what().filter(|_| !asking.beyond.get()) else {
             return;
         };
@@ -103,9 +103,9 @@ fn slot(peer: &[u8], authority: &[u8]) -> usize {
     hasher.finish() as usize % SLOTS
 }
 
-// === impl Asking ===
+// === impl RecordingAttributes ===
 
-impl<'a> Asking<'a> {
+impl<'a> RecordingAttributes<'a> {
     /// The attributes of a request.
     pub fn of(host: &'a dyn Attributes) -> Self {
         Self {
@@ -135,7 +135,7 @@ impl<'a> Asking<'a> {
     }
 }
 
-impl Attributes for Asking<'_> {
+impl Attributes for RecordingAttributes<'_> {
     fn peer_certificate(&self) -> Read<Vec<u8>> {
         self.peer.get_or_init(|| self.host.peer_certificate()).clone()
     }
