@@ -1,0 +1,52 @@
+//! `egressctl`: check, explain, test and convert the policies of egress-authz before they are live.
+//!
+//! The verdicts are those of the filter: both are the crate `egress-policy`. The binary is [`run`] and nothing else; it is a
+//! library so that the fuzz targets reach the readers.
+
+mod bundle;
+mod cases;
+mod changes;
+mod cli;
+mod commands;
+mod diagnostics;
+mod exit;
+mod explanation;
+mod import;
+mod judge;
+mod lint;
+mod merge;
+mod output;
+mod render;
+mod request;
+mod request_log;
+mod schema;
+mod source;
+mod suggest;
+mod yaml_out;
+
+use clap::Parser;
+use cli::Cli;
+use exit::Exit;
+use std::process::ExitCode;
+
+/// Runs the command of this process's arguments.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let usage_error = error.use_stderr();
+            let _ = error.print();
+            // clap would exit with 2, which here means "denied".
+            return if usage_error { Exit::Error } else { Exit::Ok }.into();
+        }
+    };
+    let output = output::Output::new(cli.format, cli.color);
+    match commands::run(cli.command, output) {
+        Ok(exit) => exit.into(),
+        Err(diagnostics) => {
+            output.fail(&diagnostics);
+            Exit::Error.into()
+        }
+    }
+}
