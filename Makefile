@@ -160,7 +160,7 @@ $(CYCLONEDX):
 	@cargo install --quiet --locked --debug --root .tools/cargo-cyclonedx-$(CYCLONEDX_VERSION) cargo-cyclonedx@$(CYCLONEDX_VERSION)
 
 # --- delivery ---
-manifests: ## Write deploy/ and examples/egress/rendered/ anew from their short files
+manifests: ## Write deploy/ and examples/egress/rendered/ anew from their gateway files
 	@cargo build --quiet --package egressctl
 	@set -e; ctl=$(or $(CARGO_TARGET_DIR),target)/debug/egressctl; \
 	$$ctl render deploy/egress.yaml --out deploy/istio; \

@@ -1,6 +1,6 @@
 //! Findings: what is wrong or surprising, where it stands, and what to do about it.
 
-use crate::source::{Source, Span};
+use crate::yaml::{Source, Span};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 use std::rc::Rc;
@@ -27,8 +27,8 @@ pub(crate) struct Diagnostic {
 #[derive(Debug, Serialize)]
 pub(crate) struct Finding<'d> {
     file: &'d str,
-    line: usize,
-    column: usize,
+    line: u32,
+    column: u32,
     path: &'d str,
     message: &'d str,
     help: Option<&'d str>,
@@ -55,8 +55,7 @@ impl Diagnostic {
     /// At a place in a file.
     pub(crate) fn at(self, source: &Rc<Source>, span: Span) -> Self {
         // A span of nothing at all (an empty file) is its first character.
-        let span =
-            if span.line == 0 { Span { line: 1, column: 1, end_line: 1, end_column: 1 } } else { span };
+        let span = if span.line == 0 { Span::START } else { span };
         Self { file: source.name.clone(), place: Some((Rc::clone(source), span)), ..self }
     }
 
@@ -74,7 +73,7 @@ impl Diagnostic {
     }
 
     /// Where it stands, for sorting.
-    pub(crate) fn order(&self) -> (usize, usize) {
+    pub(crate) fn order(&self) -> (u32, u32) {
         self.place.as_ref().map_or((0, 0), |(_, span)| (span.line, span.column))
     }
 
@@ -113,7 +112,7 @@ impl Diagnostic {
             let line = source.line(span.line).unwrap_or_default();
             group = group.element(
                 Snippet::source(line)
-                    .line_start(span.line)
+                    .line_start(usize::try_from(span.line).unwrap_or_default())
                     .path(self.file.as_str())
                     .annotation(AnnotationKind::Primary.span(bytes_of(line, *span))),
             );
@@ -128,8 +127,10 @@ impl Diagnostic {
 
 /// The part of its first line that a span covers, in bytes; at least one character where there is one.
 fn bytes_of(line: &str, span: Span) -> std::ops::Range<usize> {
-    let byte =
-        |column: usize| line.char_indices().nth(column.saturating_sub(1)).map_or(line.len(), |(at, _)| at);
+    let byte = |column: u32| {
+        let column = usize::try_from(column).unwrap_or(usize::MAX);
+        line.char_indices().nth(column.saturating_sub(1)).map_or(line.len(), |(at, _)| at)
+    };
     let start = byte(span.column);
     let end = if span.end_line > span.line { line.trim_end().len() } else { byte(span.end_column) };
     start..end.max(byte(span.column + 1)).max(start)

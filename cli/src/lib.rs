@@ -21,7 +21,9 @@ mod request;
 mod request_log;
 mod schema;
 mod source;
+mod strict;
 mod suggest;
+mod yaml;
 mod yaml_out;
 
 use clap::Parser;

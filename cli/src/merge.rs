@@ -98,7 +98,7 @@ fn tenant(path: &Path) -> Result<Tenant, Vec<Diagnostic>> {
     }
     let source = Source::read(path)?;
     let mut documents = source.documents()?;
-    let empty = Node { span: crate::source::Span::default(), value: Value::Map(Vec::new()) };
+    let empty = Node { span: crate::yaml::Span::default(), value: Value::Map(Vec::new()) };
     let node = documents.pop().unwrap_or(empty);
     if !documents.is_empty() {
         return Err(refuse("one document is wanted here"));

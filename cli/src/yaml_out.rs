@@ -1,7 +1,6 @@
 //! Configurations as text: YAML for people, JSON for size.
 
-use crate::source::Value;
-use crate::source::resolve;
+use crate::yaml::{Value, resolve};
 use egress_policy::config::Json;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use std::fmt::Write as _;
@@ -148,7 +147,7 @@ mod tests {
         )
         .unwrap();
         let text = yaml(&json);
-        let source = std::rc::Rc::new(crate::source::Source { name: "t".to_owned(), text });
+        let source = std::rc::Rc::new(crate::yaml::Source::new("t", text));
         assert_eq!(source.documents().unwrap()[0].to_json(), json, "{}", source.text);
     }
 

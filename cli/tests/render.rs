@@ -19,7 +19,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// What a short file given on standard input comes to.
+/// What a gateway file given on standard input comes to.
 fn render(short: &str) -> Result<String, String> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_egressctl"))
         .args(["render", "-"])
@@ -33,7 +33,7 @@ fn render(short: &str) -> Result<String, String> {
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
-/// The short files of the scenarios, by name.
+/// The gateway files of the scenarios, by name.
 fn scenarios() -> Vec<String> {
     let files = fs::read_dir(repository().join("examples/egress")).unwrap();
     let mut names: Vec<String> =
@@ -50,7 +50,7 @@ fn stem(path: PathBuf) -> String {
 fn the_scenarios_are_as_committed() {
     let names = scenarios();
     for wanted in ["a", "b1", "b2", "b3", "b4", "c", "c-passthrough", "d", "asm-egress-traffic-policy"] {
-        assert!(names.iter().any(|name| name == wanted), "no short file for {wanted}");
+        assert!(names.iter().any(|name| name == wanted), "no gateway file for {wanted}");
     }
     for name in names {
         let short = format!("examples/egress/{name}.yaml");
@@ -151,14 +151,15 @@ fn a_network_plugin_is_on_the_ports_of_tls_only() {
 #[test]
 fn mistakes_are_named() {
     let cases = [
-        ("{}", "nothing to route"),
+        ("{}", "the object is empty"),
+        ("confine: [a]", "nothing to route"),
         ("sites: [{hosts: [a.example.com], over: UDP}]", "sites[0].over"),
         ("sites: [{hosts: [a.example.com], ovre: TLS}]", "ovre"),
         ("sites: [{hosts: [], over: TLS}]", "sites[0].hosts"),
         ("sites: [{hosts: ['*.example.com'], over: TLS}]", "config.policies"),
         ("sites: [{hosts: [192.0.2.1], over: TLS}]", "an address"),
         ("sites: [{hosts: [A.example.com], over: TLS}]", "write a.example.com"),
-        ("sites: [{hosts: [a.example.com], over: TLS, port: 0}]", "1 to 65535"),
+        ("sites: [{hosts: [a.example.com], over: TLS, port: 0}]", "from 1 to 65535"),
         ("sites: [{hosts: [a.example.com], over: TLS, originateTls: true}]", "speaks TLS already"),
         (
             "sites: [{hosts: [a.example.com], over: HTTP}, {hosts: [a.example.com], over: HTTP, port: 8080}]",
@@ -181,7 +182,7 @@ fn mistakes_are_named() {
             "TLS shows no methods",
         ),
         ("rules: [{name: R, to: [{hosts: [a.example.com], over: TLS}]}]", "rules[0].name"),
-        ("rules: [{name: r, to: []}]", "name the sites"),
+        ("rules: [{name: r, to: []}]", "rules[0].to: the list is empty"),
         (
             "{sites: [{hosts: [a.example.com], over: TLS}], config: {defaultAction: MAYBE}}",
             "config.defaultAction",
@@ -195,6 +196,142 @@ fn mistakes_are_named() {
     for (short, wanted) in cases {
         let refused = render(short).unwrap_err();
         assert!(refused.contains(wanted), "{short}: {refused}");
+    }
+}
+
+/// What would say "everybody" or lose a policy by a slip is an error, with its line and the repair; all at once.
+#[test]
+fn a_slip_never_widens_a_gateway_file() {
+    const SITE: &str = "to: [{hosts: [a.example], over: HTTP}]";
+    let rule = |from: &str| format!("rules: [{{name: r, {from}, {SITE}}}]");
+    let config = |config: &str| format!("{{sites: [{{hosts: [a.example], over: HTTP}}], config: {config}}}");
+    let cases = [
+        (rule("from: []"), "rules[0].from: the list is empty"),
+        (rule("from: ~"), "rules[0].from: null is not a value"),
+        (rule("from: {namespace: shop}"), "begin each entry with `- `"),
+        (rule("from: [{namespace: shop, serviceAccounts: []}]"), "rules[0].from[0].serviceAccounts"),
+        (rule("from: [{namespace: shop, serviceAccounts: cart}]"), "write [\"cart\"]"),
+        (rule("form: [{namespace: shop}]"), "write `from`"),
+        (rule("from: [{namespace: shop}], from: [{namespace: cart}]"), "written twice"),
+        (rule("from: [{namespace: no}]"), "kubectl reads no as a boolean"),
+        (rule("from: [{namespace: \"{{ .Release.Namespace }}\"}]"), "template that was not rendered"),
+        (config("~"), "config: null is not a value"),
+        (config("[]"), "config: an object is wanted here"),
+        (config("{policies: {name: a, action: DENY}}"), "config.policies: a list is wanted here"),
+        (config("{policies: a}"), "config.policies: a list is wanted here"),
+        (
+            config("{policies: [{name: a}], policies: [{name: b, action: DENY, rules: [{}]}]}"),
+            "config.policies: the key is written",
+        ),
+        (config("{hostSets: {x: []}}"), "config.hostSets.x: the list is empty"),
+        (
+            "sites: [{hosts: [a.example], over: HTTP}]\n---\nsites: [{hosts: [b.example], over: HTTP}]"
+                .to_owned(),
+            "begins another",
+        ),
+        (
+            "{{- if .Values.egress }}\nsites: []\n{{- end }}".to_owned(),
+            "{{- if .Values.egress }}: this is a template",
+        ),
+    ];
+    for (file, wanted) in cases {
+        let refused = render(&file).unwrap_err();
+        assert!(refused.contains(wanted), "{file}: {refused}");
+        assert!(refused.contains("<stdin>:"), "no line in: {refused}");
+    }
+    let two = render(
+        "{sites: [{hosts: [], over: HTTP}], rules: [{name: r, from: [], to: [{hosts: a, over: TSL}]}]}",
+    );
+    let refused = two.unwrap_err();
+    for wanted in ["sites[0].hosts", "rules[0].from", "rules[0].to[0].hosts", "write TLS"] {
+        assert!(refused.contains(wanted), "{wanted} is not among: {refused}");
+    }
+}
+
+/// A DENY of `config` is in what is rendered, whatever stands beside it; so is what a merge key brings.
+#[test]
+fn a_deny_is_never_lost() {
+    let file = "
+x: &deny {action: DENY, rules: [{from: [{source: {namespaces: [shop]}}]}]}
+";
+    assert!(render(file).unwrap_err().contains("unknown key"));
+    let file = "
+rules:
+- &base
+  name: one
+  from: [{namespace: shop}]
+  to: [{hosts: [a.example], over: HTTP}]
+- <<: *base
+  name: two
+  to: [{hosts: [b.example], over: HTTP}]
+config:
+  policies:
+  - &deny {name: no-cart, action: DENY, rules: [{from: [{source: {namespaces: [cart]}}]}]}
+  - {<<: *deny, name: no-blog}
+";
+    let rendered = render(file).unwrap();
+    assert_eq!(rendered.matches("action: DENY").count(), 2);
+    let two = rendered.split("name: two-http").nth(1).unwrap();
+    assert!(two.trim_start().starts_with("namespace: shop"), "the second rule is for everybody");
+}
+
+/// What selects the pods follows the gateway's name: routes to one gateway and a filter on another would let everything pass.
+#[test]
+fn the_filter_is_on_the_gateway_that_is_named() {
+    let rendered = render("{gateway: {name: egress-b}, sites: [{hosts: [a.example], over: TLS}]}").unwrap();
+    assert!(rendered.contains("host: egress-b.istio-system.svc.cluster.local"));
+    assert!(rendered.contains("istio: egress-b") && !rendered.contains("istio: egressgateway"), "{rendered}");
+    let asm = asm("{name: gateway-7}", "istio-egress", "{number: 80, protocol: HTTP}", 80);
+    let rendered = render(&asm).unwrap();
+    assert!(
+        rendered.contains("istio: gateway-7") && !rendered.contains("istio: egressgateway"),
+        "{rendered}"
+    );
+}
+
+fn asm(gateway: &str, namespace: &str, port: &str, gateway_port: u16) -> String {
+    format!(
+        "apiVersion: istio.alibabacloud.com/v1beta1
+kind: ASMEgressTrafficPolicy
+metadata: {{name: g, namespace: {namespace}}}
+spec:
+  byEgressGateway: {gateway}
+  egressRules:
+  - from: [{{namespace: shop}}]
+    to: [{{hosts: [pay.example], port: {port}, byEgressGateway: {{port: {gateway_port}}}}}]
+"
+    )
+}
+
+/// What is not used of an ASMEgressTrafficPolicy is an error with its line.
+#[test]
+fn nothing_of_an_egress_traffic_policy_is_passed_over() {
+    const GATEWAY: &str = "{name: istio-egressgateway}";
+    const PORT: &str = "{number: 80, protocol: HTTP}";
+    let good = asm(GATEWAY, "istio-system", PORT, 80);
+    render(&good).unwrap();
+    let cases = [
+        (asm("{}", "istio-system", PORT, 80), "the object is empty"),
+        (
+            asm("{name: a, labels: {x: y}}", "istio-system", PORT, 80),
+            "spec.byEgressGateway.labels: unknown key",
+        ),
+        (asm(GATEWAY, "payments", PORT, 80), "metadata.namespace"),
+        (asm(GATEWAY, "istio-system", PORT, 8080), "write 80"),
+        (asm(GATEWAY, "istio-system", "{number: 443, protocol: TLS}", 80), "write 443"),
+        (asm(GATEWAY, "istio-system", "{number: 5432, protocol: TCP}", 443), "no name to go by"),
+        (
+            good.replace("namespace: shop", "namespace: shop, workloadSelector: {}"),
+            "workloadSelector: the object is empty",
+        ),
+        (good.replace("namespace: shop", "namespace: shop, workloadSelector: ~"), "workloadSelector: null"),
+        (good.replace("from: [{namespace: shop}]", "from: []"), "from: the list is empty"),
+        (good.replace("spec:", "spce:"), "write `spec`"),
+        (good.replace("number: 80", "number: 80, targetPort: 81"), "port.targetPort: unknown key"),
+    ];
+    for (file, wanted) in cases {
+        let refused = render(&file).unwrap_err();
+        assert!(refused.contains(wanted), "{file}: {refused}");
     }
 }
 

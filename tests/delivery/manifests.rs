@@ -167,7 +167,7 @@ fn yaml_files(dir: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Every manifest; the short files beside them are none.
+/// Every manifest; the gateway files beside them are none.
 fn manifests() -> Vec<PathBuf> {
     let repository = repo_dir().unwrap();
     let mut found = vec![repository.join("wasmplugin.yaml")];

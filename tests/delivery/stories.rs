@@ -14,7 +14,7 @@ use egress_lab::story::{Gets, Player, Story};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A step of a story (by its index) and the short file that says the same.
+/// A step of a story (by its index) and the gateway file that says the same.
 const TOLD: &[(&str, &[(usize, &str)])] = &[
     ("A", &[(0, "a")]),
     ("B1", &[(0, "b1")]),

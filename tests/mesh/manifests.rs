@@ -67,7 +67,7 @@ fn gateway_api() -> Result<PathBuf> {
     json.get("Dir").and_then(Value::as_str).map(PathBuf::from).context("go names no folder")
 }
 
-/// Every manifest of the repository by its file; a kustomization is none, nor are the short files of `egressctl render` and
+/// Every manifest of the repository by its file; a kustomization is none, nor are the gateway files of `egressctl render` and
 /// the rules of Prometheus.
 fn manifests() -> Result<Vec<(PathBuf, Vec<Value>)>> {
     let repository = repo_dir()?;

@@ -4,11 +4,11 @@ use super::Outcome;
 use crate::diagnostics::Diagnostic;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::render::{self, Carrier, Options, Workloads};
+use crate::render::{self, AsmOptions, Carrier, Options, Workloads};
 use clap::ValueEnum;
 use std::path::PathBuf;
 
-/// Write all resources of an egress gateway from one short file: who may reach which hosts.
+/// Write all resources of an egress gateway from one gateway file: who may reach which hosts.
 ///
 /// ServiceEntries, Gateway, DestinationRules, VirtualServices, the plugins with their policy, Telemetry,
 /// NetworkPolicies, and with `gateway.deploy` the gateway's own pods. Also reads an ASMEgressTrafficPolicy.
@@ -20,7 +20,7 @@ use std::path::PathBuf;
                         egressctl render egress.yaml --check deploy/mine"
 )]
 pub(crate) struct Args {
-    /// The short file; `-` is standard input.
+    /// The gateway file; `-` is standard input.
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Write files into this folder, with a kustomization; without it all goes to standard output.
@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// ASMEgressTrafficPolicy: the service accounts that a label of its workloadSelector stands for.
     #[arg(long, value_name = "NAMESPACE/LABEL=VALUE:ACCOUNT[,…]")]
     workload: Vec<String>,
+    /// ASMEgressTrafficPolicy: the gateway's namespace, which the resource does not say (default: istio-system).
+    #[arg(long, value_name = "NAMESPACE")]
+    gateway_namespace: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -50,7 +53,14 @@ pub(crate) fn run(args: &Args, output: Output) -> Outcome {
         CarrierName::WasmPlugin => Carrier::WasmPlugin,
         CarrierName::TrafficExtension => Carrier::TrafficExtension,
     };
-    let files = render::file(&args.file, &Workloads::parse(&args.workload)?, Options { carrier })?;
+    let asm = AsmOptions {
+        workloads: Workloads::parse(&args.workload)?,
+        namespace: args.gateway_namespace.clone(),
+    };
+    let (files, warnings) = render::file(&args.file, &Options { carrier, asm })?;
+    for warning in &warnings {
+        output.note_finding(warning);
+    }
     if let Some(dir) = &args.check {
         let differences = render::compare(dir, &files);
         for difference in &differences {

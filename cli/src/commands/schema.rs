@@ -2,18 +2,36 @@
 
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::render;
 use crate::schema;
+use clap::ValueEnum;
 
-/// Write the JSON Schema of pluginConfig, for editors and other checkers.
+/// Write the JSON Schema of pluginConfig or of a gateway file, for editors and other checkers.
 ///
 /// It knows the keys, their types and words. What it cannot say (whether a host set exists, whether a name
-/// is unique, what a host is) `egressctl check` does.
+/// is unique, what a host is) `egressctl check` and `egressctl render` do.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  egressctl schema > egress-authz.schema.json\n\n\
+#[command(after_help = "Examples:\n  egressctl schema > egress-authz.schema.json\n  \
+                        egressctl schema --kind gateway > egress-gateway.schema.json\n\n\
                         In a file: # yaml-language-server: $schema=./egress-authz.schema.json")]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Of what.
+    #[arg(long, value_enum, default_value = "plugin-config", value_name = "KIND")]
+    kind: Kind,
+}
 
-pub(crate) fn run(_: &Args, output: Output) -> Exit {
-    output.print_json(&schema::plugin_config());
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    /// pluginConfig.
+    PluginConfig,
+    /// The file that `egressctl render` reads.
+    Gateway,
+}
+
+pub(crate) fn run(args: &Args, output: Output) -> Exit {
+    match args.kind {
+        Kind::PluginConfig => output.print_json(&schema::plugin_config()),
+        Kind::Gateway => output.print_json(&render::gateway_file_schema(schema::plugin_config().to_value())),
+    }
     Exit::Ok
 }

@@ -1,17 +1,24 @@
-//! Alibaba's ASMEgressTrafficPolicy, read as a short file.
+//! Alibaba's ASMEgressTrafficPolicy, read as a gateway file.
 
+use super::mesh::{HTTP, PASSTHROUGH, TLS};
+use super::tree::obj;
 use crate::diagnostics::Diagnostic;
-use crate::render::tree::obj;
-use crate::source::{Node, Source, Which};
+use crate::strict::{self, Field, METADATA, Object, Shape};
+use crate::yaml::{Entry, Node, Source, Span, Value, Which};
 use egress_policy::config::Json;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// The gateway's ports in that product, which ours keep: HTTP, TLS inside the mesh's, TLS untouched.
-const PASSTHROUGH: f64 = 444.0;
-
 pub(super) fn is_one(node: &Node) -> bool {
     node.text_at(&["kind"]) == Some("ASMEgressTrafficPolicy")
+}
+
+/// What the resource does not say.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AsmOptions {
+    pub(crate) workloads: Workloads,
+    /// The gateway's namespace.
+    pub(crate) namespace: Option<String>,
 }
 
 /// Which service accounts the pods run as that a `workloadSelector` means: labels are no identity, so someone has to say.
@@ -36,13 +43,74 @@ impl Workloads {
     }
 }
 
-/// Keys that are understood, by the place where they stand.
-const KNOWN: &[(&str, &[&str])] = &[
-    ("spec", &["byEgressGateway", "egressRules"]),
-    ("rule", &["name", "from", "to"]),
-    ("from", &["namespace", "workloadSelector"]),
-    ("to", &["name", "hosts", "port", "byEgressGateway", "httpsUpgrade"]),
-];
+/// The resource, as far as it can be said here.
+static POLICY: Shape = Shape::Object(&Object::new(
+    "an ASMEgressTrafficPolicy",
+    &[
+        Field::required("apiVersion", &Shape::Text, ""),
+        Field::required("kind", &Shape::Text, ""),
+        Field::required("metadata", &Shape::Object(&METADATA), ""),
+        Field::required("spec", &Shape::Object(&SPEC), ""),
+        Field::new("status", &Shape::Any, ""),
+    ],
+));
+static SPEC: Object = Object::new(
+    "its spec",
+    &[
+        Field::required(
+            "byEgressGateway",
+            &Shape::Object(&Object::new("byEgressGateway", &[Field::required("name", &Shape::Text, "")])),
+            "",
+        ),
+        Field::required("egressRules", &Shape::List(&Shape::Object(&RULE)), ""),
+    ],
+);
+static RULE: Object = Object::new(
+    "an egress rule",
+    &[
+        Field::new("name", &Shape::Text, ""),
+        Field::required("from", &Shape::List(&Shape::Object(&FROM)), ""),
+        Field::required("to", &Shape::List(&Shape::Object(&TO)), ""),
+    ],
+);
+static FROM: Object = Object::new(
+    "an entry of `from`",
+    &[
+        Field::required("namespace", &Shape::Text, ""),
+        // Labels, or such a map one level further down.
+        Field::new(
+            "workloadSelector",
+            &Shape::Map(&Shape::Either(&[&Shape::Text, &Shape::Map(&Shape::Text)])),
+            "",
+        ),
+    ],
+);
+static TO: Object = Object::new(
+    "an entry of `to`",
+    &[
+        Field::new("name", &Shape::Text, ""),
+        Field::required("hosts", &Shape::List(&Shape::Text), ""),
+        Field::required("port", &Shape::Object(&PORT), ""),
+        Field::required(
+            "byEgressGateway",
+            &Shape::Object(&Object::new("byEgressGateway", &[Field::required("port", &Shape::PORT, "")])),
+            "",
+        ),
+        Field::new("httpsUpgrade", &Shape::Object(&UPGRADE), ""),
+    ],
+);
+static PORT: Object = Object::new(
+    "a port",
+    &[
+        Field::new("name", &Shape::Text, ""),
+        Field::required("number", &Shape::PORT, ""),
+        Field::required("protocol", &Shape::Text, ""),
+    ],
+);
+static UPGRADE: Object = Object::new(
+    "`httpsUpgrade`",
+    &[Field::required("enabled", &Shape::Bool, ""), Field::new("port", &Shape::PORT, "")],
+);
 
 struct Reader<'r> {
     source: &'r Rc<Source>,
@@ -51,36 +119,46 @@ struct Reader<'r> {
     errors: Vec<Diagnostic>,
 }
 
-/// The short file that says the same.
-pub(super) fn short(
+/// The gateway file that says the same, and what its reader should know.
+pub(super) fn gateway_file(
     source: &Rc<Source>,
     node: &Node,
-    workloads: &Workloads,
-) -> Result<Node, Vec<Diagnostic>> {
-    let mut reader = Reader { source, node, workloads, errors: Vec::new() };
-    let name = node.text_at(&["metadata", "name"]).unwrap_or("egress").to_owned();
-    let gateway = node.text_at(&["spec", "byEgressGateway", "name"]);
-    let mut rules = Vec::new();
-    if let Some(spec) = node.get("spec") {
-        reader.known(spec, "spec", "spec");
+    options: &AsmOptions,
+) -> Result<(Node, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let errors = strict::check(source, node, &POLICY);
+    if !errors.is_empty() {
+        return Err(errors);
     }
-    let list = node.at(&["spec", "egressRules"]).map(Node::items).unwrap_or_default();
-    for (at, rule) in list.iter().enumerate() {
+    let mut reader = Reader { source, node, workloads: &options.workloads, errors: Vec::new() };
+    let name = node.text_at(&["metadata", "name"]).unwrap_or_default();
+    let gateway = obj! {
+        "name": node.text_at(&["spec", "byEgressGateway", "name"]), "namespace": options.namespace.as_deref(),
+    };
+    let mut rules = Vec::new();
+    for (at, rule) in
+        node.at(&["spec", "egressRules"]).map(Node::items).unwrap_or_default().iter().enumerate()
+    {
         let path = format!("spec.egressRules[{at}]");
-        reader.known(rule, "rule", &path);
         let own = rule.text_at(&["name"]).map_or_else(|| format!("{name}-{at}"), ToOwned::to_owned);
         let from = reader.from(rule, &path);
         let to = reader.to(rule, &path);
-        rules.push(obj! {"name": own, "from": from, "to": to});
+        let fields =
+            [("name", Node::from_json(&Json::Text(own.into()), rule.span)), ("from", from), ("to", to)];
+        rules.push(map(rule.span, fields));
     }
-    if rules.is_empty() {
-        reader.refuse("spec.egressRules", "there is no rule", None);
-    }
+    let warnings = reader.namespace(options);
     if !reader.errors.is_empty() {
         return Err(reader.errors);
     }
-    let short = obj! {"gateway": gateway.map(|name| obj! {"name": name}), "rules": rules};
-    Ok(Node::from_json(&short, node.span))
+    let rules = Node { span: node.span, value: Value::List(rules) };
+    let gateway = Node::from_json(&gateway, node.span);
+    Ok((map(node.span, [("gateway", gateway), ("rules", rules)]), warnings))
+}
+
+/// An object whose keys stand where it does.
+fn map<const N: usize>(span: Span, fields: [(&str, Node); N]) -> Node {
+    let entry = |(key, value): (&str, Node)| Entry { key: key.to_owned(), key_span: span, value };
+    Node { span, value: Value::Map(fields.into_iter().map(entry).collect()) }
 }
 
 impl Reader<'_> {
@@ -93,31 +171,41 @@ impl Reader<'_> {
         });
     }
 
-    /// A key that is not understood is not passed over: it may be what makes the rule narrow.
-    fn known(&mut self, node: &Node, place: &str, path: &str) {
-        let known = KNOWN.iter().find(|(name, _)| *name == place).map_or(&[][..], |(_, keys)| keys);
-        for entry in node.entries().iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            self.refuse(&format!("{path}.{}", entry.key), "this is not understood", None);
+    /// The object's own namespace is a convention of that product, and says nothing of the gateway's.
+    fn namespace(&mut self, options: &AsmOptions) -> Vec<Diagnostic> {
+        const PATH: &str = "metadata.namespace";
+        let gateway = options.namespace.as_deref().unwrap_or("istio-system");
+        let Some(namespace) = self.node.get("metadata").and_then(|metadata| metadata.get("namespace")) else {
+            return Vec::new();
+        };
+        let help = "say where the gateway is: --gateway-namespace NAMESPACE";
+        match namespace.text() {
+            Some(same) if same == gateway => Vec::new(),
+            Some("istio-egress") if options.namespace.is_some() => Vec::new(),
+            Some("istio-egress") => {
+                let what =
+                    format!("where that product wants the object; the gateway is taken to be in {gateway}");
+                vec![Diagnostic::warning(what).at(self.source, namespace.span).path(PATH).help(help)]
+            }
+            _ => {
+                let what =
+                    "the object's namespace is not used here, and is neither istio-egress nor the gateway's";
+                self.refuse(PATH, what, Some(help));
+                Vec::new()
+            }
         }
     }
 
-    fn from(&mut self, rule: &Node, path: &str) -> Vec<Json> {
+    fn from(&mut self, rule: &Node, path: &str) -> Node {
         let mut all = Vec::new();
         for (at, from) in rule.get("from").map(Node::items).unwrap_or_default().iter().enumerate() {
             let path = format!("{path}.from[{at}]");
-            self.known(from, "from", &path);
-            let Some(namespace) = from.text_at(&["namespace"]) else {
-                self.refuse(&path, "a source without namespace", None);
-                continue;
-            };
-            let selector = from.get("workloadSelector").filter(|selector| !selector.entries().is_empty());
-            let accounts = selector.and_then(|selector| self.accounts(namespace, selector, &path));
-            all.push(obj! {"namespace": namespace, "serviceAccounts": accounts});
+            let namespace = from.text_at(&["namespace"]).unwrap_or_default();
+            let accounts =
+                from.get("workloadSelector").and_then(|selector| self.accounts(namespace, selector, &path));
+            all.push(Node::from_json(&obj! {"namespace": namespace, "serviceAccounts": accounts}, from.span));
         }
-        if all.is_empty() {
-            self.refuse(&format!("{path}.from"), "a rule without a source", None);
-        }
-        all
+        Node { span: rule.span, value: Value::List(all) }
     }
 
     /// The service accounts that stand for a selector. Without them the rule would be for the whole namespace.
@@ -147,40 +235,48 @@ impl Reader<'_> {
         None
     }
 
-    fn to(&mut self, rule: &Node, path: &str) -> Vec<Json> {
+    fn to(&mut self, rule: &Node, path: &str) -> Node {
         let mut all = Vec::new();
         for (at, to) in rule.get("to").map(Node::items).unwrap_or_default().iter().enumerate() {
             let path = format!("{path}.to[{at}]");
-            self.known(to, "to", &path);
+            let Some(over) = self.transport(to, &path) else { continue };
             let hosts: Vec<&str> = to.texts("hosts").collect();
-            let protocol = to.text_at(&["port", "protocol"]).unwrap_or_default().to_ascii_uppercase();
-            let passthrough = to.at(&["byEgressGateway", "port"]).and_then(Node::number) == Some(PASSTHROUGH);
-            let over = match protocol.as_str() {
-                "HTTP" | "HTTP2" | "GRPC" => "HTTP",
-                "HTTPS" | "TLS" if passthrough => "PASSTHROUGH",
-                "HTTPS" | "TLS" => "TLS",
-                _ => {
-                    let what = "neither HTTP nor TLS: a gateway has no name to go by";
-                    self.refuse(&format!("{path}.port.protocol"), what, None);
-                    continue;
-                }
-            };
             let upgrade = to.get("httpsUpgrade");
-            let upgraded = upgrade
+            let is_on = upgrade
                 .and_then(|upgrade| upgrade.get("enabled"))
-                .is_some_and(|on| on.to_json() == Json::Bool(true));
-            let originate = upgraded.then(|| match upgrade.and_then(|upgrade| upgrade.get("port")) {
+                .is_some_and(|on| on.value == Value::Bool(true));
+            let originate = is_on.then(|| match upgrade.and_then(|upgrade| upgrade.get("port")) {
                 Some(port) => obj! {"port": port.to_json()},
                 None => Json::Bool(true),
             });
-            all.push(obj! {
+            let sites = obj! {
                 "hosts": hosts, "over": over, "port": to.at(&["port", "number"]).map(Node::to_json),
                 "originateTls": originate,
-            });
+            };
+            all.push(Node::from_json(&sites, to.span));
         }
-        if all.is_empty() {
-            self.refuse(&format!("{path}.to"), "a rule without a site", None);
+        Node { span: rule.span, value: Value::List(all) }
+    }
+
+    /// What the application speaks; the gateway's port has to be the one that is written for that.
+    fn transport(&mut self, to: &Node, path: &str) -> Option<&'static str> {
+        let protocol = to.text_at(&["port", "protocol"]).unwrap_or_default().to_ascii_uppercase();
+        let port = to.at(&["byEgressGateway", "port"]).and_then(Node::number).unwrap_or_default();
+        let (over, wanted) = match protocol.as_str() {
+            "HTTP" | "HTTP2" | "GRPC" => ("HTTP", HTTP),
+            "HTTPS" | "TLS" if port == f64::from(PASSTHROUGH) => ("PASSTHROUGH", PASSTHROUGH),
+            "HTTPS" | "TLS" => ("TLS", TLS),
+            _ => {
+                let what = "neither HTTP nor TLS: a gateway has no name to go by";
+                self.refuse(&format!("{path}.port.protocol"), what, None);
+                return None;
+            }
+        };
+        if port == f64::from(wanted) {
+            return Some(over);
         }
-        all
+        let what = "the gateway that is written has the ports 80 (HTTP), 443 (TLS inside the mesh's) and 444 (TLS untouched)";
+        self.refuse(&format!("{path}.byEgressGateway.port"), what, Some(&format!("write {wanted}")));
+        None
     }
 }

@@ -1,64 +1,86 @@
 //! The pluginConfig: one policy for both plugins.
 
-use super::short::{From, Over, Rule, Short, To};
+use super::spec::{From, GatewaySpec, Rule, To, Transport};
 use super::tree::obj;
 use crate::diagnostics::Diagnostic;
 use crate::source::{Node, Source, Which};
+use egress_policy::ConfigError;
 use egress_policy::config::{Config, Json, Object};
 use std::rc::Rc;
 
 /// The ways, in the order of their policies.
-const WAYS: [(Over, &str, &str); 3] = [
-    (Over::Http, "http", "HTTP"),
-    (Over::Tls, "tls", "NETWORK"),
-    (Over::Passthrough, "passthrough", "NETWORK"),
+const WAYS: [(Transport, &str, &str); 3] = [
+    (Transport::Http, "http", "HTTP"),
+    (Transport::Tls, "tls", "NETWORK"),
+    (Transport::Passthrough, "passthrough", "NETWORK"),
 ];
 
 /// The configuration, without its `type`.
 pub(super) fn plugin_config(
-    short: &Short,
+    spec: &GatewaySpec,
     source: &Rc<Source>,
     node: &Node,
 ) -> Result<Json, Vec<Diagnostic>> {
+    let (made, rules): (Vec<Json>, Vec<usize>) = spec
+        .rules
+        .iter()
+        .enumerate()
+        .flat_map(|(at, rule)| policies(rule).into_iter().map(move |policy| (policy, at)))
+        .unzip();
     let place = |path: &str| node.locate(path, Which::First).map_or(node.span, |place| place.value());
-    let own = match &short.config {
-        Json::Null => Object::default(),
-        Json::Object(object) => object.clone(),
-        _ => {
-            return Err(vec![
-                Diagnostic::error("an object is wanted here").at(source, place("config")).path("config"),
-            ]);
+    let blame = |errors: Vec<ConfigError>, path_of: &dyn Fn(&str) -> String| -> Vec<Diagnostic> {
+        let diagnose = |error: ConfigError| {
+            let path = path_of(&error.path);
+            let found = Diagnostic::error(error.message()).at(source, place(&path)).path(&path);
+            match error.repair() {
+                Some(repair) => found.help(repair),
+                None => found,
+            }
+        };
+        errors.into_iter().map(diagnose).collect()
+    };
+    let own = match &spec.config {
+        None => Object::default(),
+        Some(config) => {
+            // By itself first: what is wrong with it must not be lost in the whole.
+            let beneath =
+                |path: &str| if path.is_empty() { "config".to_owned() } else { format!("config.{path}") };
+            Config::read(config).map_err(|errors| blame(errors, &beneath))?;
+            match config {
+                Json::Object(own) => own.clone(),
+                _ => Object::default(),
+            }
         }
     };
-    if own.get("type").is_some() {
-        let what = "leave `type` out: one configuration serves both plugins, and each gets its own";
-        return Err(vec![Diagnostic::error(what).at(source, place("config.type")).path("config.type")]);
+    for (key, what) in [
+        ("type", "leave `type` out: one configuration serves both plugins, and each gets its own"),
+        (
+            "bundle",
+            "leave `bundle` out: write the configuration itself, and pack what is rendered (`egressctl pack`)",
+        ),
+    ] {
+        if own.get(key).is_some() {
+            let path = format!("config.{key}");
+            return Err(vec![Diagnostic::error(what).at(source, place(&path)).path(&path)]);
+        }
     }
-    let mut policies: Vec<Json> = short.rules.iter().flat_map(policies).collect();
-    let rendered = policies.len();
-    if let Some(Json::List(more)) = own.get("policies") {
-        policies.extend(more.iter().cloned());
+    let (own_policies, mut entries): (Vec<_>, Vec<_>) =
+        own.0.into_iter().partition(|(key, _)| **key == *"policies");
+    let mut policies = made;
+    for (_, more) in own_policies {
+        match more {
+            Json::List(more) => policies.extend(more),
+            // Not valid, and so not come by.
+            other => policies.push(other),
+        }
     }
-    let mut entries: Vec<(Box<str>, Json)> =
-        own.0.into_iter().filter(|(key, _)| **key != *"policies").collect();
     if !policies.is_empty() {
         entries.push(("policies".into(), Json::List(policies)));
     }
     let config = Json::Object(Object(entries));
     for protocol in ["HTTP", "NETWORK"] {
-        if let Err(errors) = Config::read(&typed(&config, protocol)) {
-            return Err(errors
-                .iter()
-                .map(|error| {
-                    let path = in_short(&error.path, rendered);
-                    let found = Diagnostic::error(error.message()).at(source, place(&path)).path(&path);
-                    match error.repair() {
-                        Some(repair) => found.help(repair),
-                        None => found,
-                    }
-                })
-                .collect());
-        }
+        Config::read(&typed(&config, protocol))
+            .map_err(|errors| blame(errors, &|path| in_file(path, &rules)))?;
     }
     Ok(config)
 }
@@ -72,12 +94,14 @@ pub(super) fn typed(config: &Json, protocol: &str) -> Json {
     Json::Object(Object(entries))
 }
 
-/// Where something of the configuration stands in the short file: what rules became is the rules' own.
-fn in_short(path: &str, rendered: usize) -> String {
+/// Where something of the configuration stands in the gateway file: the first policies were made from its rules.
+fn in_file(path: &str, rules: &[usize]) -> String {
     let index = path.strip_prefix("policies[").and_then(|rest| rest.split_once(']'));
     match index.and_then(|(index, rest)| Some((index.parse::<usize>().ok()?, rest))) {
-        Some((index, _)) if index < rendered => "rules".to_owned(),
-        Some((index, rest)) => format!("config.policies[{}]{rest}", index - rendered),
+        Some((index, rest)) => match rules.get(index) {
+            Some(rule) => format!("rules[{rule}]"),
+            None => format!("config.policies[{}]{rest}", index - rules.len()),
+        },
         None => format!("config.{path}"),
     }
 }
@@ -124,8 +148,8 @@ fn sources(from: &[From], namespace: Option<&str>) -> Option<Vec<Json>> {
 /// HTTP is held to the port that was asked for; TLS shows none.
 fn operation(to: &To) -> Json {
     let pattern = |host: &String| match to.over {
-        Over::Http => format!("{host}:{}", to.port()),
-        Over::Tls | Over::Passthrough => host.clone(),
+        Transport::Http => format!("{host}:{}", to.port()),
+        Transport::Tls | Transport::Passthrough => host.clone(),
     };
     obj! {"operation": obj! {
         "hosts": to.hosts.iter().map(pattern).collect::<Vec<_>>(),

@@ -29,7 +29,7 @@ Gateway's server ports; the HTTP plugin has none, and so is in every HTTP listen
 pod's ports). FAIL_CLOSE: an image that cannot be had refuses everything.";
 pub(super) const TELEMETRY: &str = "The gateway's access log: it names the policy that refused.";
 pub(super) const LATE_DIAL: &str = "\
-Over mTLS 443 the site is dialled when the client has shown who it is. Needs Envoy 1.37 (Istio 1.29): an older one
+Transport mTLS 443 the site is dialled when the client has shown who it is. Needs Envoy 1.37 (Istio 1.29): an older one
 refuses the listener. The port is the pod's.";
 pub(super) const NETWORK_POLICIES: &str = "\
 Istio routes, it does not confine: without these an application that goes around its sidecar reaches the site itself.
@@ -46,7 +46,7 @@ pub(crate) struct File {
 impl File {
     pub(super) fn new(name: &'static str, why: &str, documents: &[Json]) -> Self {
         let mut text =
-            String::from("# Written by `egressctl render`; change the short file and write it again.\n");
+            String::from("# Written by `egressctl render`; change the gateway file and write it again.\n");
         for line in why.lines() {
             let _ = writeln!(text, "# {line}");
         }

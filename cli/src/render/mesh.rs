@@ -1,7 +1,7 @@
 //! The way of the traffic: ServiceEntries, Gateway, DestinationRules, VirtualServices.
 
 use super::plan::{Plan, Site};
-use super::short::{Gateway, Kind};
+use super::spec::{Gateway, Kind};
 use super::tree::{obj, object};
 use egress_policy::config::Json;
 
@@ -79,8 +79,8 @@ pub(super) fn gateway(plan: &Plan, gateway: &Gateway) -> Json {
 }
 
 pub(super) fn selector(gateway: &Gateway) -> Json {
-    let labels = gateway.selector.iter();
-    object(labels.map(|(key, value)| (key.clone(), Some(Json::Text(value.as_str().into())))).collect())
+    let labels = gateway.selector().into_iter();
+    object(labels.map(|(key, value)| (key, Some(Json::Text(value.into())))).collect())
 }
 
 /// How sidecars reach the gateway, and how the gateway reaches sites that want TLS.

@@ -1,55 +1,55 @@
-//! From one short file to all resources of a gateway.
+//! From one gateway file to all resources of a gateway.
 
 mod asm;
 mod config;
+mod description;
 mod files;
 mod mesh;
 mod network;
 mod plan;
 mod plugin;
-mod short;
+mod spec;
 pub(crate) mod tree;
 mod workload;
 
-pub(crate) use asm::Workloads;
+pub(crate) use asm::{AsmOptions, Workloads};
+pub(crate) use description::gateway_file_schema;
 pub(crate) use files::{File, compare, write};
 pub(crate) use plugin::Carrier;
 
 use crate::diagnostics::Diagnostic;
 use crate::source::{Node, Source};
+use crate::strict;
 use egress_policy::config::Json;
 use plan::Plan;
-use short::{Kind, Short};
+use spec::{GatewaySpec, Kind};
 use std::path::Path;
 use std::rc::Rc;
 use tree::obj;
 
 /// What is to be written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) carrier: Carrier,
+    pub(crate) asm: AsmOptions,
 }
 
-/// Reads a short file and makes all that it stands for.
-pub(crate) fn file(
-    path: &Path,
-    workloads: &Workloads,
-    options: Options,
-) -> Result<Vec<File>, Vec<Diagnostic>> {
+/// Reads a gateway file and makes all that it stands for; with what its reader should know.
+pub(crate) fn file(path: &Path, options: &Options) -> Result<(Vec<File>, Vec<Diagnostic>), Vec<Diagnostic>> {
     let source = Source::read(path)?;
-    let documents = source.documents()?;
-    let [node] = documents.as_slice() else {
-        return Err(vec![Diagnostic::error("one document is wanted here").in_file(&source.name)]);
-    };
-    let translated = if asm::is_one(node) { Some(asm::short(&source, node, workloads)?) } else { None };
-    make(&source, translated.as_ref().unwrap_or(node), options)
+    let node = strict::one_document(&source)?;
+    if !asm::is_one(&node) {
+        return Ok((make(&source, &node, options.carrier)?, Vec::new()));
+    }
+    let (node, warnings) = asm::gateway_file(&source, &node, &options.asm)?;
+    Ok((make(&source, &node, options.carrier)?, warnings))
 }
 
-fn make(source: &Rc<Source>, node: &Node, options: Options) -> Result<Vec<File>, Vec<Diagnostic>> {
-    let short = Short::parse(source, node)?;
-    let plan = Plan::new(&short, source, node)?;
-    let config = config::plugin_config(&short, source, node)?;
-    let gateway = &short.gateway;
+fn make(source: &Rc<Source>, node: &Node, carrier: Carrier) -> Result<Vec<File>, Vec<Diagnostic>> {
+    let spec = GatewaySpec::parse(source, node)?;
+    let plan = Plan::new(&spec, source, node)?;
+    let config = config::plugin_config(&spec, source, node)?;
+    let gateway = &spec.gateway;
     let mut files = Vec::new();
     let mut add = |name: &'static str, why: &'static str, documents: Vec<Json>| {
         if !documents.is_empty() {
@@ -65,11 +65,11 @@ fn make(source: &Rc<Source>, node: &Node, options: Options) -> Result<Vec<File>,
         add("virtual-services.yaml", files::VIRTUAL_SERVICES, mesh::virtual_services(&plan, gateway));
     }
     add("destination-rules.yaml", files::DESTINATION_RULES, mesh::destination_rules(&plan, gateway));
-    let (name, why) = match options.carrier {
+    let (name, why) = match carrier {
         Carrier::WasmPlugin => ("wasm-plugins.yaml", files::WASM_PLUGINS),
         Carrier::TrafficExtension => ("traffic-extensions.yaml", files::TRAFFIC_EXTENSIONS),
     };
-    add(name, why, plugin::plugins(&plan, gateway, &config, options.carrier));
+    add(name, why, plugin::plugins(&plan, gateway, &config, carrier));
     add("telemetry.yaml", files::TELEMETRY, vec![plugin::telemetry(gateway)]);
     add("late-dial.yaml", files::LATE_DIAL, plugin::late_dial(&plan, gateway).into_iter().collect());
     add("network-policies.yaml", files::NETWORK_POLICIES, network::policies(&plan));

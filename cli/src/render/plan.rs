@@ -1,11 +1,11 @@
 //! Which sites there are, and by which ways they are reached.
 
-use super::short::{Kind, Over, Short, To};
+use super::spec::{GatewaySpec, Kind, To, Transport};
 use crate::diagnostics::Diagnostic;
 use crate::source::{Node, Source, Which};
 use egress_policy::names::Host;
 use egress_policy::names::is_dns_label;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 
 /// A site.
@@ -47,16 +47,16 @@ struct Planner<'p> {
 // === impl Plan ===
 
 impl Plan {
-    pub(super) fn new(short: &Short, source: &Rc<Source>, node: &Node) -> Result<Self, Vec<Diagnostic>> {
+    pub(super) fn new(spec: &GatewaySpec, source: &Rc<Source>, node: &Node) -> Result<Self, Vec<Diagnostic>> {
         let mut planner = Planner {
             source,
             node,
-            waypoint: short.gateway.kind == Kind::Waypoint,
+            waypoint: spec.gateway.kind == Kind::Waypoint,
             sites: BTreeMap::new(),
             errors: Vec::new(),
         };
-        let mut confined: BTreeSet<String> = short.confine.iter().cloned().collect();
-        for (at, site) in short.sites.iter().enumerate() {
+        let mut confined: BTreeSet<String> = spec.confine.iter().cloned().collect();
+        for (at, site) in spec.sites.iter().enumerate() {
             let path = format!("sites[{at}]");
             if !site.methods.is_empty() {
                 planner
@@ -64,14 +64,12 @@ impl Plan {
             }
             planner.add(site, &path);
         }
-        for (at, rule) in short.rules.iter().enumerate() {
+        let mut names = HashSet::new();
+        for (at, rule) in spec.rules.iter().enumerate() {
             let path = format!("rules[{at}]");
             planner.label(&rule.name, &format!("{path}.name"));
-            if short.rules.iter().take(at).any(|earlier| earlier.name == rule.name) {
+            if !names.insert(&rule.name) {
                 planner.refuse(&format!("{path}.name"), "another rule has this name");
-            }
-            if rule.to.is_empty() {
-                planner.refuse(&format!("{path}.to"), "an empty list: name the sites");
             }
             for (index, from) in rule.from.iter().enumerate() {
                 planner.label(&from.namespace, &format!("{path}.from[{index}].namespace"));
@@ -79,18 +77,18 @@ impl Plan {
             }
             for (index, to) in rule.to.iter().enumerate() {
                 let path = format!("{path}.to[{index}]");
-                if to.over == Over::Passthrough && !rule.from.is_empty() {
+                if to.over == Transport::Passthrough && !rule.from.is_empty() {
                     let what =
                         "TLS that passes untouched carries no identity: a rule with `from` never admits it";
                     planner.refuse(&format!("{path}.over"), what);
                 }
-                if to.over != Over::Http && !to.methods.is_empty() {
+                if to.over != Transport::Http && !to.methods.is_empty() {
                     planner.refuse(&format!("{path}.methods"), "TLS shows no methods");
                 }
                 planner.add(to, &path);
             }
         }
-        for (at, namespace) in short.confine.iter().enumerate() {
+        for (at, namespace) in spec.confine.iter().enumerate() {
             planner.label(namespace, &format!("confine[{at}]"));
         }
         if planner.sites.is_empty() && planner.errors.is_empty() {
@@ -122,19 +120,13 @@ impl Planner<'_> {
     }
 
     fn add(&mut self, to: &To, path: &str) {
-        if to.hosts.is_empty() {
-            self.refuse(&format!("{path}.hosts"), "an empty list: name the hosts");
-        }
-        if to.port == Some(0) {
-            self.refuse(&format!("{path}.port"), "a port is 1 to 65535");
-        }
-        if to.over == Over::Passthrough && self.waypoint {
+        if to.over == Transport::Passthrough && self.waypoint {
             self.refuse(
                 &format!("{path}.over"),
                 "a waypoint knows who is asking, whatever is inside: write TLS",
             );
         }
-        if to.over != Over::Http && to.originate().is_some() {
+        if to.over != Transport::Http && to.originate().is_some() {
             let what = "the gateway originates TLS for HTTP only: here the application speaks TLS already";
             self.refuse(&format!("{path}.originateTls"), what);
         }
@@ -161,9 +153,9 @@ impl Planner<'_> {
         let port = to.port();
         let http = Http { port, originate: to.originate() };
         let clash = match to.over {
-            Over::Http => site.http.replace(http).is_some_and(|before| before != http),
-            Over::Tls => site.tls.replace(port).is_some_and(|before| before != port),
-            Over::Passthrough => site.passthrough.replace(port).is_some_and(|before| before != port),
+            Transport::Http => site.http.replace(http).is_some_and(|before| before != http),
+            Transport::Tls => site.tls.replace(port).is_some_and(|before| before != port),
+            Transport::Passthrough => site.passthrough.replace(port).is_some_and(|before| before != port),
         };
         if clash {
             let what = "the host is named before with another port or another `originateTls`: the gateway can carry \

@@ -3,11 +3,11 @@
 use super::config::typed;
 use super::mesh::{PASSTHROUGH, TLS, metadata, selector};
 use super::plan::Plan;
-use super::short::{Gateway, Kind};
+use super::spec::{Gateway, Kind};
 use super::tree::obj;
 use egress_policy::config::Json;
 
-/// The image where the short file names none: where a registry has to be filled in.
+/// The image where the gateway file names none: where a registry has to be filled in.
 const IMAGE: &str = concat!("oci://registry.example.com/egress-authz:", env!("CARGO_PKG_VERSION"));
 
 /// Which resource carries the filter.

@@ -1,7 +1,7 @@
 //! The gateway itself: pods, Service, autoscaler, disruption budget; in an ambient mesh the waypoint.
 
 use super::mesh::{HTTP, PASSTHROUGH, TLS, metadata, selector};
-use super::short::{Gateway, Kind};
+use super::spec::{Gateway, Kind};
 use super::tree::{obj, object};
 use egress_policy::config::Json;
 

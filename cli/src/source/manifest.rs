@@ -1,7 +1,7 @@
 //! The configurations in a file: bare, or inside the resources that carry them to a gateway.
 
-use super::{Node, Source, Span, Value, Which};
 use crate::diagnostics::Diagnostic;
+use crate::yaml::{Node, Source, Span, Value, Which};
 use egress_policy::config::{Config, Json, Object, Problem, unpack};
 use std::path::PathBuf;
 use std::rc::Rc;

@@ -54,7 +54,7 @@ pub fn with_image(mut documents: Vec<Value>, image: &str) -> Vec<Value> {
     documents
 }
 
-/// What `egressctl render` writes of a short file.
+/// What `egressctl render` writes of a gateway file.
 ///
 /// # Errors
 /// When it refuses it.

@@ -19,6 +19,7 @@ pub use response::{DenyResponse, Placeholder, Template};
 pub use settings::{Effect, Guard, Mode, Settings, Unauthenticated};
 
 use crate::rules::{HostSet, Policy};
+pub use reader::nearest;
 use reader::{Path, Reader};
 use std::rc::Rc;
 

@@ -217,7 +217,8 @@ impl Reader {
 }
 
 /// The known word nearest to a misspelt one, if it is near enough to have been meant.
-pub(super) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+#[must_use]
+pub fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     let folded = word.to_ascii_lowercase();
     // Two letters swapped are one slip. Of a short word one slip leaves enough to guess by: `TCP` is not `HTTP`.
     known

@@ -50,7 +50,7 @@ pub fn eventually(what: &str, patience: Duration, condition: impl Fn() -> Result
     }
 }
 
-/// What `egressctl render` writes of a short file, with the mesh's image.
+/// What `egressctl render` writes of a gateway file, with the mesh's image.
 ///
 /// # Errors
 /// When it refuses it.

@@ -87,7 +87,7 @@ fn awaited(documents: &[Value], part: &Part) -> Result<Vec<Value>> {
     Ok(documents.iter().filter(|document| !is_mistake(&Key::of(document))).cloned().collect())
 }
 
-/// A short file of the story's hosts with the step's policy, rendered.
+/// A gateway file of the story's hosts with the step's policy, rendered.
 fn render_step(story: &Story, index: usize) -> Result<Vec<Value>> {
     let dir = run_dir("shorts");
     fs::create_dir_all(&dir)?;

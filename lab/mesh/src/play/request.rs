@@ -21,7 +21,7 @@ pub(super) fn log_port(request: &Request) -> u16 {
     }
 }
 
-/// The site's name as a short file has it; none where what is asked for is not a name.
+/// The site's name as a gateway file has it; none where what is asked for is not a name.
 pub(super) fn asked_host(request: &Request) -> Result<Option<String>> {
     let ask = Ask::parse(&request.ask)?;
     let host = ask.host().trim_end_matches('.').to_ascii_lowercase();

@@ -9,9 +9,9 @@ use egress_lab::story::Request;
 pub enum Source {
     /// `deploy/istio`, as `kubectl apply -k` takes it, and the upstream filter beside it.
     Deploy,
-    /// `egressctl render` of a short file of the repository.
+    /// `egressctl render` of a gateway file of the repository.
     Short(&'static str),
-    /// The root's `wasmplugin.yaml`, with the routes of a short file.
+    /// The root's `wasmplugin.yaml`, with the routes of a gateway file.
     Wasmplugin(&'static str),
     /// `egressctl render` of the story's hosts, the step's policy as its `config`.
     Step,

@@ -1,15 +1,7 @@
 //! A YAML or JSON tree that knows where each of its values stands.
 
+use super::text::Span;
 use egress_policy::config::{Json, Object};
-
-/// A stretch of a file: lines and columns count from one, the end column is behind the last character.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Span {
-    pub(crate) line: usize,
-    pub(crate) column: usize,
-    pub(crate) end_line: usize,
-    pub(crate) end_column: usize,
-}
 
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,17 +1,19 @@
-//! The short file: who may reach which hosts, and by which way.
+//! A gateway file, read: who may reach which hosts, and by which way.
 
+use super::description::GATEWAY_FILE;
 use crate::diagnostics::Diagnostic;
-use crate::source::{Node, Source, Which};
+use crate::source::{Node, Source};
+use crate::strict;
 use crate::yaml_out::Tree;
 use egress_policy::config::Json;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// The short file.
+/// A gateway file; [`GATEWAY_FILE`] says what it may hold.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(crate) struct Short {
+#[serde(rename_all = "camelCase")]
+pub(crate) struct GatewaySpec {
     #[serde(default)]
     pub(super) gateway: Gateway,
     /// Sites that can be reached where policies allow it, beside those that rules name.
@@ -22,15 +24,9 @@ pub(crate) struct Short {
     /// Namespaces whose pods may not leave the cluster but through the gateway, beside those that rules name.
     #[serde(default)]
     pub(super) confine: Vec<String>,
-    /// More of the pluginConfig: settings, host sets, policies. Kept as it is written, so not parsed here.
-    #[serde(default, rename = "config")]
-    _config: Option<serde::de::IgnoredAny>,
-    #[serde(skip, default = "no_config")]
-    pub(super) config: Json,
-}
-
-fn no_config() -> Json {
-    Json::Null
+    /// More of the pluginConfig: settings, host sets, policies.
+    #[serde(skip)]
+    pub(super) config: Option<Json>,
 }
 
 /// What decides and carries.
@@ -45,13 +41,13 @@ pub(super) enum Kind {
 
 /// The gateway.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct Gateway {
     pub(super) kind: Kind,
     pub(super) name: Option<String>,
     pub(super) namespace: Option<String>,
     /// The pods' labels.
-    pub(super) selector: BTreeMap<String, String>,
+    pub(super) selector: Option<BTreeMap<String, String>>,
     /// The filter's image.
     pub(super) image: Option<String>,
     pub(super) image_pull_secret: Option<String>,
@@ -67,7 +63,7 @@ impl Default for Gateway {
             kind: Kind::EgressGateway,
             name: None,
             namespace: None,
-            selector: BTreeMap::from([("istio".to_owned(), "egressgateway".to_owned())]),
+            selector: None,
             image: None,
             image_pull_secret: None,
             deploy: false,
@@ -78,7 +74,7 @@ impl Default for Gateway {
 
 /// Some workloads may reach some sites.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Rule {
     pub(super) name: String,
     /// Left out: every workload of the mesh.
@@ -89,7 +85,7 @@ pub(super) struct Rule {
 
 /// Workloads.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub(super) struct From {
     pub(super) namespace: String,
     /// Left out: all of the namespace.
@@ -100,7 +96,7 @@ pub(super) struct From {
 /// The way to a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(super) enum Over {
+pub(super) enum Transport {
     /// Plain HTTP from the application, decided per request.
     Http,
     /// TLS from the application, inside the mesh's own TLS: decided by identity and server name.
@@ -111,10 +107,10 @@ pub(super) enum Over {
 
 /// Sites and the way to them.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub(super) struct To {
     pub(super) hosts: Vec<String>,
-    pub(super) over: Over,
+    pub(super) over: Transport,
     /// The site's port: 80 for HTTP, else 443.
     #[serde(default)]
     pub(super) port: Option<u16>,
@@ -142,8 +138,8 @@ impl To {
     /// The port that applications use.
     pub(super) fn port(&self) -> u16 {
         self.port.unwrap_or(match self.over {
-            Over::Http => 80,
-            Over::Tls | Over::Passthrough => 443,
+            Transport::Http => 80,
+            Transport::Tls | Transport::Passthrough => 443,
         })
     }
 
@@ -174,30 +170,33 @@ impl Gateway {
         })
     }
 
+    /// The labels of the pods: as Istio's chart labels a gateway of this name, where nothing else is said.
+    pub(super) fn selector(&self) -> BTreeMap<String, String> {
+        let name = self.name();
+        let label = name.strip_prefix("istio-").unwrap_or(name);
+        self.selector.clone().unwrap_or_else(|| BTreeMap::from([("istio".to_owned(), label.to_owned())]))
+    }
+
     /// The name that sidecars dial.
     pub(super) fn service(&self) -> String {
         format!("{}.{}.svc.cluster.local", self.name(), self.namespace())
     }
 }
 
-// === impl Short ===
+// === impl GatewaySpec ===
 
-impl Short {
-    /// Reads a short file.
+impl GatewaySpec {
+    /// Reads a gateway file.
     pub(super) fn parse(source: &Rc<Source>, node: &Node) -> Result<Self, Vec<Diagnostic>> {
-        let refuse = |path: &str, message: &str| {
-            let span = node.locate(path, Which::First).map_or(node.span, |place| place.key_or_value());
-            vec![Diagnostic::error(message).at(source, span).path(path)]
-        };
-        let json =
-            serde_json::to_value(Tree(&node.to_json())).map_err(|error| refuse("", &error.to_string()))?;
-        let mut short: Self = serde_path_to_error::deserialize(json).map_err(|error| {
-            let path = error.path().to_string();
-            refuse(path.trim_start_matches('.'), &error.inner().to_string())
-        })?;
-        if let Some(config) = node.get("config") {
-            short.config = config.to_json();
+        let errors = strict::check(source, node, &GATEWAY_FILE);
+        if !errors.is_empty() {
+            return Err(errors);
         }
-        Ok(short)
+        // What the description lets pass, the types take.
+        let unread =
+            |error: &dyn std::fmt::Display| vec![Diagnostic::error(error.to_string()).at(source, node.span)];
+        let json = serde_json::to_value(Tree(&node.to_json())).map_err(|error| unread(&error))?;
+        let spec: Self = serde_path_to_error::deserialize(json).map_err(|error| unread(&error))?;
+        Ok(Self { config: node.get("config").map(Node::to_json), ..spec })
     }
 }

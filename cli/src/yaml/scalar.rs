@@ -45,6 +45,26 @@ fn radix(digits: &str, radix: u32) -> Option<f64> {
     Some(f64::from(number))
 }
 
+/// What kubectl, whose reader speaks YAML 1.1, makes of a plain scalar that is something else here.
+pub(crate) fn other_reading(text: &str) -> Option<&'static str> {
+    const WORDS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
+    if WORDS.iter().any(|word| text.eq_ignore_ascii_case(word)) {
+        return Some("a boolean");
+    }
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_number = digits.starts_with(|first: char| first.is_ascii_digit())
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
+    let is_octal = digits.len() > 1 && digits.starts_with('0');
+    let is_binary = digits
+        .strip_prefix("0b")
+        .is_some_and(|bits| !bits.is_empty() && bits.bytes().all(|bit| matches!(bit, b'0' | b'1' | b'_')));
+    let is_hexadecimal = digits.strip_prefix("0x").is_some_and(|rest| {
+        rest.contains('_') && rest.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'_')
+    });
+    let other = (is_number && (is_octal || digits.contains('_'))) || is_binary || is_hexadecimal;
+    other.then_some("another number")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +120,17 @@ mod tests {
         assert_eq!(resolve("FALSE"), Value::Bool(false));
         for text in ["", "~", "null", "NULL"] {
             assert_eq!(resolve(text), Value::Null, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_kubectl_reads_as_something_else() {
+        for text in ["yes", "No", "ON", "off", "y", "010", "-0755", "1_000", "0b11", "0x_1F"] {
+            assert!(other_reading(text).is_some(), "{text}");
+        }
+        for text in ["0", "443", "yesterday", "0x1F", "1.5", "2026-12-31", "a_b", "true", "null", "0.5", "-1"]
+        {
+            assert!(other_reading(text).is_none(), "{text}");
         }
     }
 }
