@@ -23,7 +23,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, output: Output) -> Outcome {
-    let merged = merge::directory(&args.directory)?;
+    let (merged, warnings) = merge::directory(&args.directory)?;
+    for warning in &warnings {
+        output.note_finding(warning);
+    }
     if output.is_json() {
         output.print_json(&Tree(&merged));
     } else {

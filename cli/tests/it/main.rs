@@ -7,6 +7,8 @@ mod common;
 #[cfg(test)]
 mod generated;
 #[cfg(test)]
+mod merge;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod schema;
