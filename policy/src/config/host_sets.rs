@@ -9,6 +9,9 @@ use crate::patterns::HostPattern;
 use crate::rules::{HostEntry, HostSet};
 use std::rc::Rc;
 
+/// Up to how many sets the nearest to a misspelt name is looked for.
+const MAX_GUESSED: usize = 1000;
+
 /// The sets, sorted by name.
 pub(super) struct HostSets(Vec<Rc<HostSet>>);
 
@@ -33,7 +36,9 @@ impl HostSets {
             return Err(Fault::with_repair(what, format!("write `@{set}`")));
         }
         let what = "no host set has this name";
-        Err(match nearest(name, self.0.iter().map(|set| &*set.name)) {
+        // Of very many names some one is near to anything, and a search for each error would be long.
+        let known = self.0.iter().take_while(|_| self.0.len() <= MAX_GUESSED).map(|set| &*set.name);
+        Err(match nearest(name, known) {
             Some(nearest) => Fault::with_repair(what, format!("write `@{nearest}`")),
             None => Fault::new(what),
         })
@@ -61,11 +66,11 @@ pub(super) fn read(reader: &mut Reader, top: &Entries<'_>) -> HostSets {
         }
         let patterns = read_patterns(reader, json, &path);
         // A set with an error in it keeps its name, so that those who use it are not blamed as well.
-        let set = HostSet { name: name.into(), patterns };
-        if let Err(at) = sets.binary_search_by(|earlier| (*earlier.name).cmp(name)) {
-            sets.insert(at, Rc::new(set));
-        }
+        sets.push(Rc::new(HostSet { name: name.into(), patterns }));
     }
+    // Of a name that is written twice, which is an error, the first stays.
+    sets.sort_by(|one, other| one.name.cmp(&other.name));
+    sets.dedup_by(|later, earlier| later.name == earlier.name);
     HostSets(sets)
 }
 
