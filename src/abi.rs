@@ -5,29 +5,23 @@
 //! refused, with its reason. It exports every callback, so that the host enters the VM for each response and
 //! log entry, too; here only what decides is exported. And it is a fifth of the filter's bytes.
 
-use crate::http::Request;
-use crate::network::Connection;
-use crate::plugin::Worker;
-use crate::root::Root;
+use crate::envoy::{EnvoyHost, EnvoyStream, install_logger};
+use crate::host::{self, Buffer};
+use egress_filter::{Action, Connection, PluginInstance, Request, Worker};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
-/// What the host is to do with the bytes at hand, as the ABI counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Pass them on.
-    Continue = 0,
-    /// Hold them.
-    Pause = 1,
-}
+/// What the host is to do with the bytes at hand.
+const CONTINUE: u32 = 0;
+const PAUSE: u32 = 1;
 
 /// A context of the host's. Of which type one is, only its first callback tells.
 #[derive(Clone)]
 enum Context {
-    Root(Rc<Root>),
-    New(Rc<Worker>),
+    Root(Rc<PluginInstance>),
+    New(Rc<PluginInstance>),
     Request(Rc<Request>),
     Connection(Rc<Connection>),
 }
@@ -57,6 +51,8 @@ type Contexts = HashMap<u32, Context, BuildHasherDefault<IdHasher>>;
 
 thread_local! {
     static CONTEXTS: RefCell<Contexts> = RefCell::default();
+    /// A VM serves one worker, or the main thread.
+    static WORKER: Rc<Worker> = Worker::new(Box::new(EnvoyHost));
 }
 
 /// No borrow outlives this: the host may call back while a callback runs.
@@ -71,15 +67,15 @@ fn store(id: u32, context: Context) {
 /// A context is made: a root where there is no parent, otherwise a request or a connection.
 fn create(id: u32, parent: u32) {
     let context = match find(parent) {
-        _ if parent == 0 => Context::Root(Rc::new(Root::default())),
-        Some(Context::Root(root)) => Context::New(root.worker()),
+        _ if parent == 0 => Context::Root(WORKER.with(PluginInstance::new)),
+        Some(Context::Root(root)) => Context::New(root),
         // A parent that is no root: whatever comes of it is unknown here, and refused.
         _ => return,
     };
     store(id, context);
 }
 
-fn root(id: u32) -> Option<Rc<Root>> {
+fn root(id: u32) -> Option<Rc<PluginInstance>> {
     match find(id) {
         Some(Context::Root(root)) => Some(root),
         _ => None,
@@ -90,8 +86,8 @@ fn root(id: u32) -> Option<Rc<Root>> {
 fn request(id: u32) -> Option<Rc<Request>> {
     match find(id)? {
         Context::Request(request) => Some(request),
-        Context::New(worker) => {
-            let request = Rc::new(Request::new(worker));
+        Context::New(instance) => {
+            let request = Rc::new(Request::new(instance));
             store(id, Context::Request(Rc::clone(&request)));
             Some(request)
         }
@@ -103,8 +99,8 @@ fn request(id: u32) -> Option<Rc<Request>> {
 fn connection(id: u32) -> Option<Rc<Connection>> {
     match find(id)? {
         Context::Connection(connection) => Some(connection),
-        Context::New(worker) => {
-            let connection = Rc::new(Connection::new(id, worker));
+        Context::New(instance) => {
+            let connection = Rc::new(Connection::new(instance, Box::new(EnvoyStream(id))));
             store(id, Context::Connection(Rc::clone(&connection)));
             Some(connection)
         }
@@ -112,16 +108,48 @@ fn connection(id: u32) -> Option<Rc<Connection>> {
     }
 }
 
+/// A root context starts: says once what the VM runs.
+fn start() {
+    install_logger();
+    let (version, revision) = (env!("CARGO_PKG_VERSION"), env!("EGRESS_AUTHZ_REVISION"));
+    log::info!("egress-authz {version} ({revision}) started");
+    WORKER.with(|worker| worker.on_start());
+}
+
+/// A configuration of so many bytes arrives.
+fn configure(instance: &PluginInstance, size: usize) -> bool {
+    let bytes = match host::buffer(Buffer::Configuration, 0, size) {
+        Ok(bytes) => bytes.unwrap_or_default(),
+        Err(_) if size == 0 => Vec::new(),
+        Err(_) => {
+            log::error!("egress-authz: Envoy does not hand over pluginConfig");
+            return false;
+        }
+    };
+    let name = host::property(b"plugin_name").ok().flatten().unwrap_or_default();
+    if !instance.configure(&name, &bytes) {
+        return false;
+    }
+    if host::set_tick(instance.tick_milliseconds()).is_err() {
+        log::error!("egress-authz: Envoy grants no tick; counters and time limits would not work");
+        return false;
+    }
+    true
+}
+
 /// What is asked about a context that is not there is refused.
 fn or_hold(action: Option<Action>) -> u32 {
-    action.unwrap_or(Action::Pause) as u32
+    match action {
+        Some(Action::Continue) => CONTINUE,
+        Some(Action::Pause) | None => PAUSE,
+    }
 }
 
 /// The exports themselves. What is not exported is not called: a request enters the VM to be made, to be decided
 /// and to be forgotten.
 #[expect(unsafe_code, reason = "exported by name, once each; the ABI fixes names and types")]
 mod exports {
-    use super::{CONTEXTS, connection, create, or_hold, request, root};
+    use super::{CONTEXTS, EnvoyStream, configure, connection, create, or_hold, request, root, start};
 
     #[cfg(target_arch = "wasm32")]
     unsafe extern "C" {
@@ -151,12 +179,13 @@ mod exports {
 
     #[unsafe(no_mangle)]
     extern "C" fn proxy_on_vm_start(id: u32, _size: usize) -> u32 {
-        u32::from(root(id).is_some_and(|root| root.on_vm_start()))
+        start();
+        u32::from(root(id).is_some())
     }
 
     #[unsafe(no_mangle)]
     extern "C" fn proxy_on_configure(id: u32, size: usize) -> u32 {
-        u32::from(root(id).is_some_and(|root| root.on_configure(size)))
+        u32::from(root(id).is_some_and(|root| configure(&root, size)))
     }
 
     #[unsafe(no_mangle)]
@@ -170,7 +199,7 @@ mod exports {
     extern "C" fn proxy_on_request_headers(id: u32, _headers: usize, _end: u32) -> u32 {
         #[cfg(feature = "trap-on-demand")]
         crate::trap::on_request();
-        or_hold(request(id).map(|request| request.on_headers()))
+        or_hold(request(id).map(|request| request.on_headers(&EnvoyStream(id))))
     }
 
     #[unsafe(no_mangle)]
@@ -216,7 +245,7 @@ mod exports {
 mod tests {
     use super::*;
 
-    const HOLD: u32 = Action::Pause as u32;
+    const HOLD: u32 = PAUSE;
 
     #[test]
     fn what_is_unknown_or_of_another_kind_is_held() {
@@ -228,7 +257,7 @@ mod tests {
         assert!(request(2).is_some() && connection(2).is_none());
         assert!(connection(3).is_some() && request(3).is_none());
         assert!(request(1).is_none() && connection(1).is_none());
-        assert_eq!(or_hold(request(4).map(|request| request.on_headers())), HOLD);
+        assert_eq!(or_hold(request(4).map(|request| request.on_headers(&EnvoyStream(4)))), HOLD);
         assert_eq!(or_hold(connection(9).map(|connection| connection.on_client_bytes(1, false))), HOLD);
     }
 
@@ -237,7 +266,7 @@ mod tests {
         create(11, 0);
         create(12, 11);
         create(13, 11);
-        assert_eq!(or_hold(request(12).map(|request| request.on_headers())), HOLD);
+        assert_eq!(or_hold(request(12).map(|request| request.on_headers(&EnvoyStream(12)))), HOLD);
         assert_eq!(or_hold(request(12).map(|request| request.on_more())), HOLD);
         assert_eq!(or_hold(connection(13).map(|connection| connection.on_client_bytes(9, false))), HOLD);
         assert_eq!(or_hold(connection(13).map(|connection| connection.on_site_bytes(9))), HOLD);

@@ -3,48 +3,43 @@
 //! The SDK's wrappers panic on a status that they do not know and on bytes that are not UTF-8; one hostile
 //! header would kill the VM of a worker. Here every status is an answer, and bytes are bytes.
 
+use egress_filter::{HostRefused, LocalResponse, MetricId, MetricKind};
 use egress_policy::{Read, Timestamp, Unreadable};
-
-/// Why the host did not do what it was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct HostRefused;
-
-/// A number that the host knows a metric by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct MetricId(u32);
-
-/// Severity of a log line, as the ABI counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Level {
-    Info = 2,
-    Warn = 3,
-    Error = 4,
-}
 
 /// Whose bytes of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Buffer {
     Downstream = 2,
+    Upstream = 3,
     Configuration = 7,
 }
 
-/// What kind of metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MetricKind {
-    Counter = 0,
-    Gauge = 1,
-}
+/// Severities of a log line.
+const TRACE: u32 = 0;
+const DEBUG: u32 = 1;
+const INFO: u32 = 2;
+const WARN: u32 = 3;
+const ERROR: u32 = 4;
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
 const DOWNSTREAM: u32 = 2;
 const REQUEST_HEADERS: u32 = 0;
+const COUNTER: u32 = 0;
+const GAUGE: u32 = 1;
 /// PERMISSION_DENIED, for gRPC clients only; Envoy would derive it from the HTTP status, which is the user's to choose.
 const GRPC_PERMISSION_DENIED: i32 = 7;
 
 /// Writes a line to the gateway's log. A host that does not take it cannot be told so.
-pub(crate) fn log(level: Level, message: &str) {
-    let _ = sys::log(level as u32, message.as_bytes());
+pub(crate) fn log(level: log::Level, message: &str) {
+    let level = match level {
+        log::Level::Trace => TRACE,
+        log::Level::Debug => DEBUG,
+        log::Level::Info => INFO,
+        log::Level::Warn => WARN,
+        log::Level::Error => ERROR,
+    };
+    let _ = sys::log(level, message.as_bytes());
 }
 
 /// An attribute of the request or connection; the segments of the path are separated by NUL.
@@ -71,17 +66,12 @@ pub(crate) fn buffer(buffer: Buffer, start: usize, size: usize) -> Read<Vec<u8>>
 }
 
 /// Answers the request in the site's place.
-pub(crate) fn send_local_response(
-    status: u16,
-    details: &str,
-    body: &str,
-    headers: &[(&str, String)],
-) -> Result<(), HostRefused> {
-    let headers = serialize_map(headers);
+pub(crate) fn send_local_response(response: &LocalResponse<'_>) -> Result<(), HostRefused> {
+    let headers = serialize_map(response.headers);
     done(sys::send_local_response(
-        u32::from(status),
-        details.as_bytes(),
-        body.as_bytes(),
+        u32::from(response.status),
+        response.details.as_bytes(),
+        response.body.as_bytes(),
         &headers,
         GRPC_PERMISSION_DENIED,
     ))
@@ -118,15 +108,13 @@ pub(crate) fn now() -> Result<Timestamp, Unreadable> {
     Ok(Timestamp::from_unix(seconds, rest))
 }
 
-/// The host's clock in nanoseconds, for measuring how long something took.
-pub(crate) fn clock() -> Option<u64> {
-    let (status, nanos) = sys::now();
-    (status == OK).then_some(nanos)
-}
-
 /// Names a metric; the same name is the same metric.
 pub(crate) fn define_metric(kind: MetricKind, name: &str) -> Result<MetricId, HostRefused> {
-    let (status, id) = sys::define_metric(kind as u32, name.as_bytes());
+    let kind = match kind {
+        MetricKind::Counter => COUNTER,
+        MetricKind::Gauge => GAUGE,
+    };
+    let (status, id) = sys::define_metric(kind, name.as_bytes());
     done(status).map(|()| MetricId(id))
 }
 
@@ -142,13 +130,13 @@ pub(crate) fn record(metric: MetricId, value: u64) -> Result<(), HostRefused> {
     done(sys::record_metric(metric.0, value))
 }
 
-/// Data that the VMs of all workers share, and which writing of it this is.
+/// Bytes that the VMs of all workers share, with their version.
 pub(crate) fn shared(key: &str) -> Read<(Vec<u8>, u32)> {
     let (status, value, generation) = sys::get_shared_data(key.as_bytes());
     answer(status, value).map(|value| value.map(|value| (value, generation)))
 }
 
-/// Writes shared data, unless another VM has since that writing of it; 0 is for data that is not there.
+/// Writes shared bytes if their version is still this one; 0 where there are none yet.
 pub(crate) fn share(key: &str, value: &[u8], generation: u32) -> Result<(), HostRefused> {
     done(sys::set_shared_data(key.as_bytes(), value, generation))
 }
@@ -282,8 +270,8 @@ mod sys {
         if data.is_null() || size == 0 {
             return Vec::new();
         }
-        // SAFETY: the host obtained `data` from `proxy_on_memory_allocate(size)`, which the SDK implements by
-        // leaking a boxed slice of exactly `size` bytes, and hands it over for good.
+        // SAFETY: the host obtained `data` from `proxy_on_memory_allocate(size)` (`abi.rs`), which
+        // leaks a boxed slice of exactly `size` bytes, and hands it over for good.
         unsafe { Vec::from_raw_parts(data, size, size) }
     }
 

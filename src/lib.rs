@@ -1,18 +1,11 @@
-//! The filter: what Envoy calls, and what it is told.
+//! The WebAssembly carrier: what Envoy calls, and what it is asked, by the proxy-wasm ABI.
 //!
-//! One wasm serves both types. `abi` is what the host calls, `root` holds the configuration, `http` decides each request and
-//! `network` each connection; both ask the core, `egress_policy`, through `attributes`. `host` is the one
-//! file that calls out of the sandbox, and it assumes that no call succeeds.
+//! One wasm serves both types. `abi` is what Envoy calls; `egress-filter` does everything with it; `envoy` is its way back,
+//! through `host`, the one file that calls out of the sandbox and assumes that no call succeeds. Nothing here decides.
 
 mod abi;
-mod attributes;
-mod audit;
+mod claims;
+mod envoy;
 mod host;
-mod http;
-mod metrics;
-mod network;
-mod plugin;
-mod reply;
-mod root;
 #[cfg(feature = "trap-on-demand")]
 mod trap;

@@ -1,34 +1,38 @@
-//! What was admitted before, and may be again unread: most traffic of a gateway is a few workloads asking for a few hosts.
+//! What was admitted before and may be admitted again without a decision: most traffic of a gateway is a few workloads
+//! asking for a few hosts.
 //!
-//! An admission is remembered where peer, authority and server name were all that was asked to come to it. Whoever
-//! has the same three, byte for byte, is then admitted by the same configuration without being judged anew. A admission_cache
-//! belongs to one configuration and ends with it; nothing that looked at the clock is kept, and no refusal is.
+//! An admission is kept where peer, authority and server name were all that was read to come to it. A request with the
+//! same three, byte for byte, is then admitted by the same configuration without being decided anew. A cache belongs to
+//! one configuration and ends with it; nothing that read the clock is kept, and no refusal is.
 
 use crate::attributes::{Attributes, Claim, Read, Unreadable};
 use crate::time::Timestamp;
+use crate::verdict::Decision;
 use rustc_hash::FxHasher;
 use std::cell::{Cell, OnceCell};
 use std::hash::Hasher as _;
 
-/// How many admissions are kept; a newer one takes the place of an older one of the same hash.
-const SLOTS: usize = 1_024;
-/// Longer names than this are judged each time, so that a admission_cache is bounded. A host name has at most 253 bytes.
+/// Longer names than this are decided each time, so that a cache is bounded. A host name has at most 253 bytes.
 const MAX_NAME: usize = 300;
 
-/// Admissions of one configuration, each with what the caller wants to know when it is met again.
-#[derive(Debug)]
-pub struct AdmissionCache<T> {
-    /// Empty until there is something to insert.
-    slots: Vec<Option<Admission<T>>>,
+/// Requests that one configuration admitted.
+#[derive(Debug, Default)]
+pub struct AdmissionCache {
+    /// Empty until the first is inserted.
+    slots: Vec<Option<Admission>>,
 }
 
+/// The place of an admission in its cache, from 0 to [`AdmissionCache::SLOTS`] − 1: whoever keeps something beside an
+/// admission keeps it by this. A newer admission may take over the place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdmissionId(usize);
+
 #[derive(Debug)]
-struct Admission<T> {
+struct Admission {
     peer: Box<[u8]>,
     authority: Box<[u8]>,
     /// The server name, where it was asked for: it may be absent.
     server_name: Option<Option<Box<[u8]>>>,
-    kept: T,
 }
 
 /// The attributes of one request, each read once, and what of them a decision has asked for.
@@ -43,50 +47,62 @@ pub struct RecordingAttributes<'a> {
 
 // === impl AdmissionCache ===
 
-impl<T> Default for AdmissionCache<T> {
-    fn default() -> Self {
-        Self { slots: Vec::new() }
-    }
-}
+impl AdmissionCache {
+    /// How many admissions are kept; a newer one takes the place of an older one of the same hash.
+    pub const SLOTS: usize = 1_024;
 
-impl<T: Copy> AdmissionCache<T> {
-    /// What was kept with the admission of a request like this; none where it has to be judged.
-    pub fn get(&self, asking: &RecordingAttributes<'_>) -> Option<T> {
+    /// The admission of an identical request; `None` where the request has to be decided.
+    pub fn get(&self, request: &RecordingAttributes<'_>) -> Option<AdmissionId> {
         if self.slots.is_empty() {
             return None;
         }
-        let (peer, authority) = asking.who_and_what()?;
-        let admission = self.slots.get(slot(peer, authority))?.as_ref()?;
+        let (peer, authority) = request.who_and_what()?;
+        let slot = slot(peer, authority);
+        let admission = self.slots.get(slot)?.as_ref()?;
         if *admission.peer != *peer || *admission.authority != *authority {
             return None;
         }
         if let Some(kept) = &admission.server_name {
-            let now = asking.server_name.get_or_init(|| asking.host.server_name()).as_ref().ok()?;
+            let now = request.server_name.get_or_init(|| request.host.server_name()).as_ref().ok()?;
             if kept.as_deref() != now.as_deref() {
                 return None;
             }
         }
-        Some(admission.kept)
+        Some(AdmissionId(slot))
     }
 
-    /// Keeps an admission, where nothing but what a admission_cache compares was asked for. The caller sees to it that it is
-    /// an admission, and that there is nothing else to say of it.
-    pub fn insert(&mut self, asking: &RecordingAttributes<'_>, kept: T) {
-        let Some((peer, authority)) = asking.who_and_what().filter(|_| !asking.beyond.get()) else {
-            return;
-        };
-        let server_name = match asking.server_name.get() {
+    /// Keeps the admission of a request, unless the decision is not [cacheable](Decision::is_cacheable) or read more than the
+    /// cache compares. `decision` must be the engine's answer to this very request.
+    pub fn insert(
+        &mut self,
+        request: &RecordingAttributes<'_>,
+        decision: &Decision<'_>,
+    ) -> Option<AdmissionId> {
+        if !decision.is_cacheable || request.beyond.get() {
+            return None;
+        }
+        let (peer, authority) = request.who_and_what()?;
+        let server_name = match request.server_name.get() {
             None => None,
             Some(Ok(None)) => Some(None),
             Some(Ok(Some(name))) if is_short(name) => Some(Some(name.as_slice().into())),
-            Some(_) => return,
+            Some(_) => return None,
         };
         if self.slots.is_empty() {
-            self.slots.resize_with(SLOTS, || None);
+            self.slots.resize_with(Self::SLOTS, || None);
         }
-        if let Some(slot) = self.slots.get_mut(slot(peer, authority)) {
-            *slot = Some(Admission { peer: peer.into(), authority: authority.into(), server_name, kept });
-        }
+        let slot = slot(peer, authority);
+        *self.slots.get_mut(slot)? =
+            Some(Admission { peer: peer.into(), authority: authority.into(), server_name });
+        Some(AdmissionId(slot))
+    }
+}
+
+impl AdmissionId {
+    /// The number of the place.
+    #[must_use]
+    pub fn slot(self) -> usize {
+        self.0
     }
 }
 
@@ -100,7 +116,7 @@ fn slot(peer: &[u8], authority: &[u8]) -> usize {
     hasher.write(peer);
     hasher.write(authority);
     // FxHasher puts its well-mixed bits last, so the rest of a small division is spread.
-    hasher.finish() as usize % SLOTS
+    hasher.finish() as usize % AdmissionCache::SLOTS
 }
 
 // === impl RecordingAttributes ===

@@ -29,7 +29,7 @@ mod time;
 mod truth;
 mod verdict;
 
-pub use admission_cache::{AdmissionCache, RecordingAttributes};
+pub use admission_cache::{AdmissionCache, AdmissionId, RecordingAttributes};
 pub use attributes::{Attributes, Claim, Protocol, Read, Unreadable};
 pub use config::{Config, ConfigError};
 pub use facts::{BrokenHello, Facts, Opening, Target};
@@ -38,4 +38,4 @@ pub use hello::{HelloReader, MAX_HELLO, Progress};
 pub use peer::Peer;
 pub use time::Timestamp;
 pub use truth::Truth;
-pub use verdict::{Decision, Engine, Reason, RuleRef, Step, Trace, Verdict};
+pub use verdict::{Decision, Engine, Pending, Reason, RuleRef, Step, Trace, Verdict};

@@ -20,6 +20,11 @@ const FIRST_BUFFER: usize = 64 << 10;
 /// # Errors
 /// A bundle beside other keys or in another bundle, and text that does not unpack to JSON.
 pub fn unpack(json: &Json) -> Result<Option<Json>, Vec<ConfigError>> {
+    Ok(unpack_with_text(json)?.map(|(json, _)| json))
+}
+
+/// As [`unpack`], with the bytes that the bundle inflates to.
+pub(super) fn unpack_with_text(json: &Json) -> Result<Option<(Json, Vec<u8>)>, Vec<ConfigError>> {
     let Json::Object(object) = json else {
         return Ok(None);
     };
@@ -32,7 +37,7 @@ pub fn unpack(json: &Json) -> Result<Option<Json>, Vec<ConfigError>> {
     })
 }
 
-fn open(object: &Object, packed: &Json) -> Result<Json, Problem> {
+fn open(object: &Object, packed: &Json) -> Result<(Json, Vec<u8>), Problem> {
     if object.0.len() > 1 {
         let what = "a bundle stands alone: the whole configuration is inside";
         return Err(Problem::Rule(Fault::with_repair(what, "put the other keys into it, or leave it out")));
@@ -50,7 +55,7 @@ fn open(object: &Object, packed: &Json) -> Result<Json, Problem> {
         Json::Object(object) if object.get(KEY).is_some() => {
             Err(Problem::Rule(Fault::with_repair("a bundle in a bundle", "pack the configuration itself")))
         }
-        Json::Object(_) => Ok(inner),
+        Json::Object(_) => Ok((inner, bytes)),
         other => Err(Problem::Rule(Fault::new(format!(
             "what the bundle holds is {}, not a configuration",
             other.kind()

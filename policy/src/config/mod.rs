@@ -13,6 +13,7 @@ mod rules;
 mod settings;
 
 pub use bundle::unpack;
+use bundle::unpack_with_text;
 pub use error::{ConfigError, Problem};
 pub use json::{Json, Object};
 pub use response::{DenyResponse, Placeholder, Template};
@@ -21,6 +22,7 @@ pub use settings::{Effect, Guard, Mode, Settings, Unauthenticated};
 use crate::rules::{HostSet, Policy};
 pub use reader::nearest;
 use reader::{Path, Reader};
+use std::borrow::Cow;
 use std::rc::Rc;
 
 /// A whole, valid configuration.
@@ -40,12 +42,21 @@ impl Config {
     /// # Errors
     /// Every error of the configuration, each with its path, in the order of the configuration.
     pub fn parse(bytes: &[u8]) -> Result<Self, Vec<ConfigError>> {
+        Self::parse_with_text(bytes).map(|(config, _)| config)
+    }
+
+    /// As [`Config::parse`], with the text that the configuration was read from: of a bundle, what it inflates to.
+    ///
+    /// # Errors
+    /// As [`Config::parse`].
+    pub fn parse_with_text(bytes: &[u8]) -> Result<(Self, Cow<'_, [u8]>), Vec<ConfigError>> {
         if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Self::read(&Json::Object(Object::default()));
+            return Ok((Self::read(&Json::Object(Object::default()))?, Cow::Borrowed(bytes)));
         }
-        match serde_json::from_slice(bytes) {
-            Ok(json) => Self::read(&json),
-            Err(error) => Err(vec![ConfigError::not_json(&error)]),
+        let json = serde_json::from_slice(bytes).map_err(|error| vec![ConfigError::not_json(&error)])?;
+        match unpack_with_text(&json)? {
+            Some((json, text)) => Ok((Self::read_unpacked(&json)?, Cow::Owned(text))),
+            None => Ok((Self::read_unpacked(&json)?, Cow::Borrowed(bytes))),
         }
     }
 
@@ -55,7 +66,10 @@ impl Config {
     /// As [`Config::parse`].
     pub fn read(json: &Json) -> Result<Self, Vec<ConfigError>> {
         let unpacked = unpack(json)?;
-        let json = unpacked.as_ref().unwrap_or(json);
+        Self::read_unpacked(unpacked.as_ref().unwrap_or(json))
+    }
+
+    fn read_unpacked(json: &Json) -> Result<Self, Vec<ConfigError>> {
         let mut reader = Reader::default();
         let root = Path::root();
         let Some(top) = reader.object(json, &root, settings::KEYS) else {

@@ -1,15 +1,17 @@
 //! The policies of one configuration, compiled for its protocol, and the decision.
 
+use super::decision::{Decision, Verdict};
 use super::guards;
 use super::index::{Candidates, Index, Scope};
 use super::reason::{Reason, RuleRef};
 use super::trace::{Step, Trace};
 use super::view::{View, is_expired};
+use crate::attributes::Protocol;
 use crate::config::{Config, Effect, Guard, Mode, Settings};
 use crate::facts::Facts;
 use crate::peer::Peer;
 use crate::rules::{Action, HostSet, Policy, Rule};
-use std::fmt;
+use crate::time::Timestamp;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -21,26 +23,8 @@ pub struct Engine {
     index: Index,
     /// Whether a guard is in dry run: then there is a second verdict for every request.
     has_dry_run_guard: bool,
-}
-
-/// To admit or to refuse, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict<'e> {
-    /// What.
-    pub effect: Effect,
-    /// Why.
-    pub reason: Reason<'e>,
-}
-
-/// What is done with a request or connection, and what is said about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision<'e> {
-    /// The verdict that is carried out. `None`: `mode: DRY_RUN` lets pass what [`Decision::dry_run_verdict`] refuses.
-    pub verdict: Option<Verdict<'e>>,
-    /// The second verdict, with everything that is in dry run enforced, where it differs.
-    pub dry_run_verdict: Option<Verdict<'e>>,
-    /// The AUDIT rules that matched.
-    pub audit: Vec<RuleRef<'e>>,
+    /// The instants at which policies expire, ascending, each once.
+    expiries: Vec<Timestamp>,
 }
 
 impl Engine {
@@ -49,7 +33,11 @@ impl Engine {
     pub fn new(config: Config) -> Self {
         let Config { settings, host_sets, policies } = config;
         let has_dry_run_guard = [settings.sni_mismatch, settings.route_mismatch].contains(&Guard::DryRun);
+        let mut expiries: Vec<_> = policies.iter().filter_map(|policy| policy.expires).collect();
+        expiries.sort_unstable();
+        expiries.dedup();
         Self {
+            expiries,
             index: Index::new(&policies, &host_sets, settings.protocol),
             has_dry_run_guard,
             settings,
@@ -84,19 +72,88 @@ impl Engine {
 
     /// Decides, and tells the steps of the verdict that is carried out (under `mode: DRY_RUN`, reported).
     pub fn decide_traced(&self, facts: &Facts<'_>, trace: &mut impl Trace) -> Decision<'_> {
-        let audit = self.audit(facts);
-        if self.settings.mode == Mode::DryRun {
-            let judged = self.judge(facts, View { dry_run: true }, trace);
-            let refused = judged.effect == Effect::Deny;
-            let (verdict, dry_run_verdict) =
-                if refused { (None, Some(judged)) } else { (Some(judged), None) };
-            return Decision { verdict, dry_run_verdict, audit };
+        if facts.protocol() != self.settings.protocol {
+            return self.refuse(Reason::WrongType);
         }
-        let verdict = self.judge(facts, View { dry_run: false }, trace);
-        let dry_run_verdict = (self.has_dry_run_guard || self.scope(facts).has_dry_run)
-            .then(|| self.judge(facts, View { dry_run: true }, &mut ()))
-            .filter(|dry_run| dry_run.effect != verdict.effect);
-        Decision { verdict: Some(verdict), dry_run_verdict, audit }
+        let audit = self.audit(facts);
+        let (verdict, dry_run_verdict) = if self.settings.mode == Mode::DryRun {
+            let judged = self.judge(facts, View { dry_run: true }, trace);
+            if judged.effect == Effect::Deny { (None, Some(judged)) } else { (Some(judged), None) }
+        } else {
+            let verdict = self.judge(facts, View { dry_run: false }, trace);
+            let dry_run_verdict = (self.has_dry_run_guard || self.scope(facts).has_dry_run)
+                .then(|| self.judge(facts, View { dry_run: true }, &mut ()))
+                .filter(|dry_run| dry_run.effect != verdict.effect);
+            (Some(verdict), dry_run_verdict)
+        };
+        let is_admission = verdict.as_ref().is_some_and(|verdict| verdict.effect == Effect::Allow);
+        let is_plain = is_admission && dry_run_verdict.is_none() && audit.is_empty();
+        Decision {
+            pending: if is_admission { guards::pending(&self.settings, facts) } else { None },
+            is_cacheable: is_plain && !self.settings.report_allowed,
+            next_change: self.next_change(facts),
+            verdict,
+            dry_run_verdict,
+            audit,
+        }
+    }
+
+    /// Decides what a guard had to wait for when the connection was admitted: nothing else can refuse it now.
+    #[must_use]
+    pub fn decide_pending(&self, facts: &Facts<'_>) -> Decision<'_> {
+        let judge = |dry_run| {
+            let view = View { dry_run };
+            match self.routing_guards(facts, view, &mut ()) {
+                Some(refusal) => Verdict::deny(refusal),
+                None => Verdict::allow(self.evaluate_policies(facts, view, &mut ()).reason),
+            }
+        };
+        let (verdict, dry_run_verdict) = if self.settings.mode == Mode::DryRun {
+            let judged = judge(true);
+            if judged.effect == Effect::Deny { (None, Some(judged)) } else { (Some(judged), None) }
+        } else {
+            let verdict = judge(false);
+            let dry_run = self.has_dry_run_guard.then(|| judge(true));
+            let differs = dry_run.filter(|dry_run| dry_run.effect != verdict.effect);
+            (Some(verdict), differs)
+        };
+        let pending = guards::pending(&self.settings, facts);
+        Decision { pending, ..Decision::of(verdict, dry_run_verdict) }
+    }
+
+    /// Refuses without asking the policies; under `mode: DRY_RUN` that is only reported, and the traffic passes.
+    #[must_use]
+    pub fn refuse(&self, reason: Reason<'static>) -> Decision<'_> {
+        let refusal = Some(Verdict::deny(reason));
+        match self.settings.mode {
+            Mode::Enforce => Decision::of(refusal, None),
+            Mode::DryRun => Decision::of(None, refusal),
+        }
+    }
+
+    /// The next instant at which a connection may be decided otherwise. The clock is asked only where something that
+    /// applies to this peer expires.
+    fn next_change(&self, facts: &Facts<'_>) -> Option<Timestamp> {
+        if facts.protocol() != Protocol::Network || !self.scope(facts).expires {
+            return None;
+        }
+        let now = facts.now().ok()?;
+        let next = self.expiries.partition_point(|instant| *instant <= now);
+        self.expiries.get(next).copied()
+    }
+
+    /// How many policies expire within a time after `now`, and have not yet.
+    #[must_use]
+    pub fn expiring_within(&self, now: Timestamp, seconds: i64) -> usize {
+        let horizon = Timestamp::from_unix(now.unix_seconds().saturating_add(seconds), 0);
+        let is_soon = |instant: Timestamp| instant > now && instant <= horizon;
+        self.policies.iter().filter_map(|policy| policy.expires).filter(|instant| is_soon(*instant)).count()
+    }
+
+    /// Whether any policy expires: only then is the clock ever asked.
+    #[must_use]
+    pub fn has_expiries(&self) -> bool {
+        !self.expiries.is_empty()
     }
 
     /// The steps of section 5.
@@ -263,73 +320,4 @@ fn first_refusal(
         }
     }
     None
-}
-
-impl<'e> Verdict<'e> {
-    /// A refusal.
-    #[must_use]
-    pub fn deny(reason: Reason<'e>) -> Self {
-        let effect = Effect::Deny;
-        Self { effect, reason }
-    }
-
-    /// An admission.
-    #[must_use]
-    pub fn allow(reason: Reason<'e>) -> Self {
-        let effect = Effect::Allow;
-        Self { effect, reason }
-    }
-}
-
-impl<'e> Decision<'e> {
-    /// A refusal that no policy was asked about.
-    #[must_use]
-    pub fn deny(reason: Reason<'e>) -> Self {
-        Self { verdict: Some(Verdict::deny(reason)), dry_run_verdict: None, audit: Vec::new() }
-    }
-
-    /// Why the traffic is refused; `None` where it passes.
-    #[must_use]
-    pub fn refusal(&self) -> Option<&Reason<'e>> {
-        self.verdict.as_ref().filter(|verdict| verdict.effect == Effect::Deny).map(|verdict| &verdict.reason)
-    }
-
-    /// Whether the traffic passes, and that is all there is to say.
-    #[must_use]
-    pub fn is_plain_admission(&self) -> bool {
-        self.verdict.as_ref().is_some_and(|verdict| verdict.effect == Effect::Allow)
-            && self.dry_run_verdict.is_none()
-            && self.audit.is_empty()
-    }
-
-    /// Whether there is more to say than that the traffic passes.
-    #[must_use]
-    pub fn is_notable(&self) -> bool {
-        self.refusal().is_some() || self.dry_run_verdict.is_some()
-    }
-}
-
-/// `deny[<reason>]`, `allow[<reason>] would_deny[<reason>]`, `would_deny[<reason>]`.
-impl fmt::Display for Decision<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(verdict) = &self.verdict {
-            write!(f, "{}[{}]", verdict.effect.word(), verdict.reason)?;
-        }
-        if let Some(would) = &self.dry_run_verdict {
-            let space = if self.verdict.is_some() { " " } else { "" };
-            write!(f, "{space}would_{}[{}]", would.effect.word(), would.reason)?;
-        }
-        Ok(())
-    }
-}
-
-impl Effect {
-    /// `allow` or `deny`.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Deny => "deny",
-        }
-    }
 }

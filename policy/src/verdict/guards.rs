@@ -1,9 +1,10 @@
 //! The guards: what is refused whatever the policies say, and where an admitted request is carried.
 
+use super::decision::Pending;
 use super::reason::Reason;
 use super::view::View;
-use crate::attributes::Unreadable;
-use crate::config::{Effect, Settings, Unauthenticated};
+use crate::attributes::{Protocol, Unreadable};
+use crate::config::{Effect, Guard, Mode, Settings, Unauthenticated};
 use crate::facts::{BrokenHello, Facts, Fetch, Opening, Target};
 use crate::names::{RoutedHost, ServerName, is_global, same_host};
 use crate::peer::Peer;
@@ -94,4 +95,20 @@ pub(super) fn private_upstream(settings: &Settings, facts: &Facts<'_>) -> Option
         Err(Unreadable) => Some(Reason::AttributeUnavailable),
         Ok(address) => (!is_global(address?)).then_some(Reason::PrivateUpstream),
     }
+}
+
+/// What a guard of step 8 waits for: on NETWORK the gateway may not have chosen yet.
+pub(super) fn pending(settings: &Settings, facts: &Facts<'_>) -> Option<Pending> {
+    if facts.protocol() != Protocol::Network {
+        return None;
+    }
+    let is_chosen = || !matches!(facts.cluster().map(Option::unwrap_or_default), Ok(name) if name.is_empty());
+    // An address that cannot be read is there, and refused.
+    if settings.private_upstreams == Effect::Deny && facts.upstream_address() == Ok(None) {
+        let holds = is_chosen() && settings.mode == Mode::Enforce;
+        return Some(if holds { Pending::Address } else { Pending::Route });
+    }
+    // Where no host is known, none was judged by, and there is nothing to compare.
+    let compares = settings.route_mismatch != Guard::Allow && facts.host().is_some();
+    (compares && !is_chosen()).then_some(Pending::Route)
 }

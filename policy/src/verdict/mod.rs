@@ -1,5 +1,6 @@
 //! The verdict: the steps of the contract's section 5, first hit decides.
 
+mod decision;
 mod engine;
 mod guards;
 mod index;
@@ -7,6 +8,7 @@ mod reason;
 mod trace;
 mod view;
 
-pub use engine::{Decision, Engine, Verdict};
+pub use decision::{Decision, Pending, Verdict};
+pub use engine::Engine;
 pub use reason::{Reason, RuleRef};
 pub use trace::{Step, Trace};

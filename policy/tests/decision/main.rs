@@ -8,9 +8,9 @@
     reason = "a test fails loudly"
 )]
 
+mod admission_cache;
 mod fuzz_corpus;
 mod generate;
-mod memory;
 mod oracle;
 mod properties;
 mod support;

@@ -1,105 +1,24 @@
-//! The core's questions, put to Envoy.
+//! Claims of a verified token: one host call each, and what its bytes mean.
 
 use crate::host;
-use egress_policy::{Attributes, Claim, Read, Timestamp, Unreadable};
-
-/// The attributes of the request or connection whose callback is running.
-pub(crate) struct EnvoyAttributes;
+use egress_policy::{Claim, Read, Unreadable};
 
 /// How many elements of a list are asked for one by one, each for a host call.
 const MAX_ELEMENTS: usize = 256;
 
 const JWT_PAYLOAD: &[u8] = b"metadata\0filter_metadata\0envoy.filters.http.jwt_authn\0payload";
 
-impl Attributes for EnvoyAttributes {
-    fn peer_certificate(&self) -> Read<Vec<u8>> {
-        host::property(b"connection\0uri_san_peer_certificate")
+/// The claim at a path.
+pub(crate) fn read(path: &[Box<str>]) -> Read<Claim> {
+    if leads_into_a_list(path)? {
+        return Ok(None);
     }
-
-    fn presents_certificate(&self) -> Result<bool, Unreadable> {
-        presents_certificate()
+    let key = claim_key(path.iter().map(|name| &**name));
+    match host::property(&key) {
+        Ok(Some(bytes)) => read_claim(&key, bytes).map(Some),
+        Ok(None) => Ok(None),
+        Err(Unreadable) => read_claim_with_null(&key).map(Some),
     }
-
-    fn peer_filter_state(&self) -> Read<Vec<u8>> {
-        host::property(b"filter_state\0io.istio.peer_principal")
-    }
-
-    fn server_name(&self) -> Read<Vec<u8>> {
-        host::property(b"connection\0requested_server_name")
-    }
-
-    fn source_address(&self) -> Read<Vec<u8>> {
-        host::property(b"source\0address")
-    }
-
-    fn destination_address(&self) -> Read<Vec<u8>> {
-        host::property(b"destination\0address")
-    }
-
-    fn destination_port(&self) -> Read<u16> {
-        match host::property(b"destination\0port")? {
-            None => Ok(None),
-            Some(bytes) => {
-                integer(&bytes).and_then(|port| u16::try_from(port).ok()).map(Some).ok_or(Unreadable)
-            }
-        }
-    }
-
-    fn cluster_name(&self) -> Read<Vec<u8>> {
-        host::property(b"xds\0cluster_name")
-    }
-
-    fn upstream_address(&self) -> Read<Vec<u8>> {
-        host::property(b"upstream\0address")
-    }
-
-    fn authority(&self) -> Read<Vec<u8>> {
-        host::request_header(":authority")
-    }
-
-    fn method(&self) -> Read<Vec<u8>> {
-        host::request_header(":method")
-    }
-
-    fn path(&self) -> Read<Vec<u8>> {
-        host::request_header(":path")
-    }
-
-    fn header(&self, name: &str) -> Read<Vec<u8>> {
-        // The header map's call gives the first line only; the attribute joins all of them.
-        host::property(&[b"request\0headers\0", name.as_bytes()].concat())
-    }
-
-    fn claim(&self, path: &[Box<str>]) -> Read<Claim> {
-        if leads_into_a_list(path)? {
-            return Ok(None);
-        }
-        let key = claim_key(path.iter().map(|name| &**name));
-        match host::property(&key) {
-            Ok(Some(bytes)) => read_claim(&key, bytes).map(Some),
-            Ok(None) => Ok(None),
-            Err(Unreadable) => read_claim_with_null(&key).map(Some),
-        }
-    }
-
-    fn now(&self) -> Result<Timestamp, Unreadable> {
-        host::now()
-    }
-}
-
-/// Whether the peer presented a certificate. A one-way handshake and one that is not yet done look alike.
-pub(crate) fn presents_certificate() -> Result<bool, Unreadable> {
-    Ok(host::property(b"connection\0mtls")?.is_some_and(|bytes| bytes.first().is_some_and(|&byte| byte != 0)))
-}
-
-/// Whether the client's side of the connection is TLS at all.
-pub(crate) fn is_tls() -> Result<bool, Unreadable> {
-    Ok(host::property(b"connection\0tls_version")?.is_some_and(|version| !version.is_empty()))
-}
-
-/// A number as the ABI writes it: eight bytes, little endian.
-pub(crate) fn integer(bytes: &[u8]) -> Option<u64> {
-    bytes.try_into().ok().map(u64::from_le_bytes)
 }
 
 fn claim_key<'n>(path: impl Iterator<Item = &'n str>) -> Vec<u8> {
@@ -171,16 +90,6 @@ fn is_text(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_host_without_answers_leaves_nothing_but_refusals() {
-        let attributes = EnvoyAttributes;
-        assert_eq!(attributes.authority(), Err(Unreadable));
-        assert_eq!(attributes.peer_certificate(), Err(Unreadable));
-        assert_eq!(attributes.presents_certificate(), Err(Unreadable));
-        assert_eq!(attributes.now(), Err(Unreadable));
-        assert_eq!(attributes.claim(&["iss".into()]), Err(Unreadable));
-    }
 
     #[test]
     fn strings_and_what_is_none() {

@@ -1,28 +1,29 @@
 //! What a refused HTTP client sees, and what the access log says of it.
 
-use crate::host::{self, Level};
+use crate::host::{LocalResponse, Stream};
 use egress_policy::config::{DenyResponse, Placeholder};
 use egress_policy::{Facts, Reason};
 
 /// Answers with `denyResponse`; gRPC clients get `grpc-status: 7`, whatever the status.
-pub(crate) fn deny(response: &DenyResponse, facts: &Facts<'_>, reason: &Reason<'_>) {
+pub(crate) fn deny(stream: &dyn Stream, response: &DenyResponse, facts: &Facts<'_>, reason: &Reason<'_>) {
     let fill = |placeholder| fill(placeholder, facts, reason);
     let headers: Vec<_> =
         response.headers.iter().map(|(name, template)| (&**name, template.render(fill))).collect();
     let details = format!("egress_authz_denied[{reason}]");
-    send(response.status, &details, &response.body, &headers);
+    send(stream, response.status, &details, &response.body, &headers);
 }
 
 /// Answers where no configuration was ever accepted.
-pub(crate) fn without_configuration() {
+pub(crate) fn without_configuration(stream: &dyn Stream) {
     let response = DenyResponse::default();
     let details = format!("egress_authz_denied[{}]", Reason::AttributeUnavailable);
-    send(response.status, &details, &response.body, &[]);
+    send(stream, response.status, &details, &response.body, &[]);
 }
 
-fn send(status: u16, details: &str, body: &str, headers: &[(&str, String)]) {
-    if host::send_local_response(status, details, body, headers).is_err() {
-        host::log(Level::Error, "egress-authz: the host did not take the refusal; the request is held");
+fn send(stream: &dyn Stream, status: u16, details: &str, body: &str, headers: &[(&str, String)]) {
+    let response = LocalResponse { status, details, body, headers };
+    if stream.answer(&response).is_err() {
+        log::error!("egress-authz: Envoy did not take the refusal; the request is held");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Admissions that are remembered: whoever is admitted from admission_cache would be admitted by the engine, in the same words.
+//! The admission cache: whoever is admitted from it would be admitted by the engine, in the same words.
 
 use crate::support::{Answer, Fake, Request, Said, engine, http, said_by};
 use crate::targets::scene;
@@ -6,40 +6,41 @@ use egress_policy::config::{Effect, Mode};
 use egress_policy::{AdmissionCache, Attributes as _, Engine, Facts, Protocol, RecordingAttributes};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
-/// A filter with a admission_cache, as the real one: what was said of each admission that is kept.
+/// A filter with a cache, as the real one: what was said of each admission that is kept, by its place.
 struct Filter {
     engine: Engine,
-    admission_cache: AdmissionCache<usize>,
-    kept: Vec<Said>,
+    cache: AdmissionCache,
+    kept: HashMap<usize, Said>,
 }
 
-/// What came of a request, and whether it came from admission_cache.
+/// What came of a request, and whether it came from the cache.
 #[derive(Debug, PartialEq, Eq)]
 struct Came {
     said: Said,
-    recalled: bool,
+    is_cached: bool,
 }
 
 impl Filter {
     fn new(config: &Value) -> Self {
-        Self { engine: engine(config), admission_cache: AdmissionCache::default(), kept: Vec::new() }
+        Self { engine: engine(config), cache: AdmissionCache::default(), kept: HashMap::new() }
     }
 
     fn ask(&mut self, request: &Request) -> Came {
         let fake = Fake::new(request);
         let asking = RecordingAttributes::of(&fake);
-        let came = match self.admission_cache.get(&asking) {
-            Some(at) => Came { said: self.kept[at].clone(), recalled: true },
+        let came = match self.cache.get(&asking) {
+            Some(id) => Came { said: self.kept[&id.slot()].clone(), is_cached: true },
             None => {
-                let decision =
-                    self.engine.decide(&Facts::http(&asking, &self.engine.settings().trust_domains));
-                let (plain, said) = (decision.is_plain_admission(), Said::from(decision));
-                if plain {
-                    self.admission_cache.insert(&asking, self.kept.len());
-                    self.kept.push(said.clone());
+                let facts = Facts::http(&asking, &self.engine.settings().trust_domains);
+                let decision = self.engine.decide(&facts);
+                let id = self.cache.insert(&asking, &decision);
+                let said = Said::from(decision);
+                if let Some(id) = id {
+                    self.kept.insert(id.slot(), said.clone());
                 }
-                Came { said, recalled: false }
+                Came { said, is_cached: false }
             }
         };
         let twice: Vec<_> = fake.asked().into_iter().filter(|(_, times)| *times > 1).collect();
@@ -47,10 +48,10 @@ impl Filter {
         came
     }
 
-    /// Whether a request is admitted from admission_cache the second time.
-    fn recalls(&mut self, request: &Request) -> bool {
-        assert!(!self.ask(request).recalled, "nobody asked before");
-        self.ask(request).recalled
+    /// Whether a request is admitted from the cache the second time.
+    fn caches(&mut self, request: &Request) -> bool {
+        assert!(!self.ask(request).is_cached, "nobody asked before");
+        self.ask(request).is_cached
     }
 }
 
@@ -78,7 +79,7 @@ proptest! {
     #![proptest_config(crate::properties::settings())]
 
     #[test]
-    fn what_is_remembered_is_what_would_be_decided(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+    fn what_is_cached_is_what_would_be_decided(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         let (config, requests) = scene(&bytes);
         let mut filter = Filter::new(&config);
         if filter.engine.settings().protocol == Protocol::Http {
@@ -96,25 +97,25 @@ fn allow(rule: &Value) -> Value {
 }
 
 #[test]
-fn an_admission_by_name_is_remembered() {
+fn an_admission_by_name_is_cached() {
     let mut filter = Filter::new(&allow(&json!({"to": [{"operation": {"hosts": ["*.example"]}}]})));
     let request = http("a/x", "www.example").sni("www.example");
-    assert!(filter.recalls(&request));
+    assert!(filter.caches(&request));
     // Whatever it did not look at may be as it likes.
-    assert!(filter.ask(&request.clone().method("POST").path("/other")).recalled);
+    assert!(filter.ask(&request.clone().method("POST").path("/other")).is_cached);
     // Another spelling is another request, and so is another name.
     for other in ["WWW.example", "www.example.", "www.example:80", "ww.example", "www.exampl"] {
-        assert!(!filter.ask(&http("a/x", other).sni("www.example")).recalled, "{other}");
+        assert!(!filter.ask(&http("a/x", other).sni("www.example")).is_cached, "{other}");
     }
-    assert!(!filter.ask(&http("a/y", "www.example").sni("www.example")).recalled);
-    // The guard compares the server name, so that is part of what is remembered.
+    assert!(!filter.ask(&http("a/y", "www.example").sni("www.example")).is_cached);
+    // The guard compares the server name, so that is part of what is compared.
     assert_eq!(filter.ask(&request.clone().sni("evil.example")).said.verdict, "deny[sni_mismatch]");
-    assert!(!filter.ask(&request.clone().with(|r| r.sni = Answer::Absent)).recalled);
-    assert!(!filter.ask(&request.with(|r| r.sni = Answer::Unreadable)).recalled);
+    assert!(!filter.ask(&request.clone().with(|r| r.sni = Answer::Absent)).is_cached);
+    assert!(!filter.ask(&request.with(|r| r.sni = Answer::Unreadable)).is_cached);
 }
 
 #[test]
-fn what_asks_for_more_is_judged_each_time() {
+fn what_asks_for_more_is_decided_each_time() {
     let request = http("a/x", "www.example").header("x-team", "red");
     for rule in [
         json!({"to": [{"operation": {"methods": ["GET"]}}]}),
@@ -126,32 +127,32 @@ fn what_asks_for_more_is_judged_each_time() {
     ] {
         let mut filter = Filter::new(&allow(&rule));
         assert_eq!(filter.ask(&request).said.verdict, "allow[ns[*]-policy[p]-rule[0]]", "{rule}");
-        assert!(!filter.ask(&request).recalled, "{rule}");
+        assert!(!filter.ask(&request).is_cached, "{rule}");
     }
     let expires = json!({"policies": [{"name": "p", "expires": "2030-01-01T00:00:00Z", "rules": [{}]}]});
-    assert!(!Filter::new(&expires).recalls(&request), "the clock was looked at");
+    assert!(!Filter::new(&expires).caches(&request), "the clock was looked at");
     let waypoint = request
         .clone()
         .anonymous()
         .with(|r| r.filter_state = Answer::There(b"spiffe://cluster.local/ns/a/sa/x".to_vec()));
-    assert!(!Filter::new(&allow(&json!({}))).recalls(&waypoint), "no certificate");
+    assert!(!Filter::new(&allow(&json!({}))).caches(&waypoint), "no certificate");
 }
 
 #[test]
-fn refusals_and_what_is_reported_are_judged_each_time() {
+fn refusals_and_what_is_reported_are_decided_each_time() {
     let request = http("a/x", "www.example");
-    assert!(!Filter::new(&json!({})).recalls(&request), "a refusal");
+    assert!(!Filter::new(&json!({})).caches(&request), "a refusal");
     let dry = json!({"mode": "DRY_RUN"});
     let filter = Filter::new(&dry);
     assert_eq!(filter.engine.settings().mode, Mode::DryRun);
     assert_eq!(filter.engine.settings().default_action, Effect::Deny);
-    assert!(!Filter::new(&dry).recalls(&request), "would be refused");
+    assert!(!Filter::new(&dry).caches(&request), "would be refused");
     let audit =
         json!({"defaultAction": "ALLOW", "policies": [{"name": "p", "action": "AUDIT", "rules": [{}]}]});
-    assert!(!Filter::new(&audit).recalls(&request), "an AUDIT match");
+    assert!(!Filter::new(&audit).caches(&request), "an AUDIT match");
 }
 
-/// AdmissionCache is bounded: long names are not kept …
+/// The cache is bounded: long names are not kept …
 #[test]
 fn long_names_are_not_kept() {
     let longest = 300;
@@ -168,25 +169,28 @@ fn long_names_are_not_kept() {
         let fake = Fake::new(&request);
         let asking = RecordingAttributes::of(&fake);
         assert!(asking.server_name().is_ok());
-        let mut admission_cache = AdmissionCache::default();
-        admission_cache.insert(&asking, ());
-        assert_eq!(admission_cache.get(&asking).is_some(), kept, "{lengths:?}");
+        let engine = engine(&json!({"defaultAction": "ALLOW"}));
+        let admission = engine
+            .decide(&Facts::http(&Fake::new(&http("a/x", "www.example")), &engine.settings().trust_domains));
+        let mut cache = AdmissionCache::default();
+        assert_eq!(cache.insert(&asking, &admission).is_some(), kept, "{lengths:?}");
+        assert_eq!(cache.get(&asking).is_some(), kept, "{lengths:?}");
     }
 }
 
 /// … and many are not kept all.
 #[test]
-fn a_memory_is_bounded() {
+fn a_cache_is_bounded() {
     let mut filter = Filter::new(&json!({"defaultAction": "ALLOW"}));
     for at in 0..5_000 {
         filter.ask(&http("a/x", &format!("h{at}.example")));
     }
-    let recalled =
-        (0..5_000).filter(|at| filter.ask(&http("a/x", &format!("h{at}.example"))).recalled).count();
-    assert!((1..=1_024).contains(&recalled), "{recalled} of 5,000");
+    let cached =
+        (0..5_000).filter(|at| filter.ask(&http("a/x", &format!("h{at}.example"))).is_cached).count();
+    assert!((1..=1_024).contains(&cached), "{cached} of 5,000");
 }
 
-/// Every place of the admission_cache is taken by somebody who is admitted; who only falls into the same place is not.
+/// Every place of the cache is taken by somebody who is admitted; who only falls into the same place is not.
 #[test]
 fn the_same_place_is_not_the_same_request() {
     let rule =
