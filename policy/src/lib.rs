@@ -34,7 +34,7 @@ pub use attributes::{Attributes, Claim, Protocol, Read, Unreadable};
 pub use config::{Config, ConfigError};
 pub use facts::{BrokenHello, Facts, Opening, Target};
 pub use fault::Fault;
-pub use hello::{HelloReader, MAX_HELLO, Progress};
+pub use hello::{HandshakeWatch, HelloReader, MAX_HELLO, Progress, Watched};
 pub use peer::Peer;
 pub use time::Timestamp;
 pub use truth::Truth;

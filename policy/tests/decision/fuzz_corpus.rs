@@ -86,6 +86,11 @@ fn decision() {
 }
 
 #[test]
+fn handshake() {
+    replay("handshake");
+}
+
+#[test]
 fn hello() {
     replay("hello");
 }

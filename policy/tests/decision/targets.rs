@@ -6,7 +6,9 @@ use crate::oracle::names;
 use crate::support::{Begin, Request, engine, http, said_by, tls};
 use egress_policy::names::{Authority, Host, ServerName, SpiffeId, is_global, parse_address};
 use egress_policy::patterns::{HostPattern, PathPattern};
-use egress_policy::{Config, Engine, HelloReader, MAX_HELLO, Opening, Progress, Protocol, Truth};
+use egress_policy::{
+    Config, Engine, HandshakeWatch, HelloReader, MAX_HELLO, Opening, Progress, Protocol, Truth, Watched,
+};
 use serde_json::Value;
 use std::net::IpAddr;
 
@@ -18,6 +20,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("authority", authority),
     ("configuration", configuration),
     ("decision", decision),
+    ("handshake", handshake),
     ("hello", hello),
     ("host_pattern", host_pattern),
     ("path_template", path_template),
@@ -170,10 +173,10 @@ pub(crate) fn hello(data: &[u8]) {
         let mut progress = Progress::More;
         for piece in data.chunks(pieces) {
             progress = reader.push(piece);
-            assert!(reader.seen() <= MAX_HELLO);
             if progress != Progress::More {
                 break;
             }
+            assert!(reader.seen() < MAX_HELLO + 5, "a hello of no limit");
         }
         progress
     };
@@ -182,12 +185,50 @@ pub(crate) fn hello(data: &[u8]) {
     let ours = match whole {
         Progress::Done(Opening::Tls { server_name, encrypted }) => Some((server_name, encrypted)),
         Progress::Done(Opening::Plain) => {
-            assert_ne!(data.get(..2), Some(&[22, 3][..]), "this is TLS");
+            assert!(!oracle::hello::could_be_tls(data), "this is TLS");
             None
         }
         Progress::Done(Opening::Broken(_)) | Progress::More => None,
     };
     assert_eq!(ours, oracle::hello::client_hello(data));
+}
+
+/// `<pieces> <when the site speaks> <length of the client's bytes, two> <the client's> <the site's>` behind a first ClientHello
+/// for `a.example`: alike in any pieces, and no whole ClientHello for another host passes before the site has answered.
+pub(crate) fn handshake(data: &[u8]) {
+    let Some((&[pieces, when, high, low], data)) = data.split_first_chunk::<4>() else {
+        return;
+    };
+    let (client, site) =
+        data.split_at_checked(usize::from(u16::from_be_bytes([high, low]))).unwrap_or((data, &[]));
+    let (before, after) = client.split_at(client.len() * usize::from(when) / 255);
+    let first = (Some(b"a.example".to_vec()), false);
+    let watch = |pieces: usize| {
+        let opening = Opening::Tls { server_name: first.0.clone(), encrypted: first.1 };
+        let mut watch = HandshakeWatch::new(opening);
+        let mut last = Watched::Pass;
+        for piece in before.chunks(pieces) {
+            last = watch.client(piece);
+        }
+        assert!(!watch.is_past(), "past without the site");
+        for piece in site.chunks(pieces) {
+            watch.site(piece);
+        }
+        let unanswered = last;
+        for piece in after.chunks(pieces) {
+            last = watch.client(piece);
+        }
+        (unanswered, last, watch.is_past())
+    };
+    let (unanswered, last, is_past) = watch(data.len().max(1));
+    assert_eq!((unanswered, last, is_past), watch(usize::from(pieces).max(1)), "in pieces of {pieces}");
+    if let Watched::Refuse(_) = unanswered {
+        assert_eq!(last, unanswered, "refused is refused");
+        return;
+    }
+    // Nothing is wrong with what passes.
+    let hellos = oracle::hello::further_hellos(before).unwrap();
+    assert!(hellos.iter().all(|hello| *hello == first), "{hellos:?} passed");
 }
 
 /// A configuration and requests out of bytes, beside the oracle.

@@ -114,12 +114,19 @@ fn bytes_that_only_begin_like_a_hello_are_refused() {
     let bench = Bench::shared(Protocol::Tcp);
     let mut bench = Bench::turn(&bench);
     super::load(&mut bench, Protocol::Tcp, "policies: [{name: p, rules: [{}]}]");
-    let allowed = |bench: &mut Bench, side: Side| {
-        let wire = bench.connect(&connection("www.example.com"), &side.listener(80)).unwrap();
-        wire.knock(b"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00").unwrap()
-    };
-    assert!(!allowed(&mut bench, Side::Ours));
-    assert!(allowed(&mut bench, Side::Native));
+    for bytes in [
+        &b"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00"[..],
+        b"\x15\x03\x01\x00\x02\x01\x5a",
+        b"\x16\x02\x01\x00\x40\x01\x00\x00\x3c\x03\x03",
+        b"\x80\x2e\x01\x03\x01",
+    ] {
+        let mut allowed = |side: Side| {
+            let wire = bench.connect(&connection("www.example.com"), &side.listener(80)).unwrap();
+            wire.knock(bytes).unwrap()
+        };
+        assert!(!allowed(Side::Ours), "{bytes:?}");
+        assert!(allowed(Side::Native), "{bytes:?}");
+    }
 }
 
 #[test]

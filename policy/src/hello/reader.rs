@@ -1,53 +1,38 @@
-//! The ClientHello inside a connection, read as it arrives and never consumed.
-//!
-//! Only what the decision needs is kept: the server name, and whether an encrypted ClientHello is there
-//! (RFC 8446, 4.1.2; RFC 6066, 3; RFC 9849). Whatever two TLS stacks could read differently is malformed.
+//! The first bytes of a connection, up to the end of its ClientHello.
 
+use super::first_bytes::FirstBytes;
+use super::message::HelloMessage;
+use super::record::{HANDSHAKE, MAJOR_VERSION, MAX_PLAINTEXT, Part, RecordHeader, Records};
 use crate::facts::{BrokenHello, Opening};
-
-/// The most bytes that a ClientHello may take, record headers included.
-pub const MAX_HELLO: usize = 64 * 1024;
 
 /// What the bytes so far are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
     /// Too few to tell.
     More,
-    /// A whole ClientHello, a broken one, or no TLS at all.
+    /// A whole ClientHello, a broken or hidden one, or no TLS at all.
     Done(Opening),
 }
 
 /// Reads the first bytes of a connection, in pieces of any size.
 #[derive(Debug, Default)]
 pub struct HelloReader {
-    /// Bytes of a record header that is not whole yet.
-    header: Vec<u8>,
-    /// Bytes that the current record still owes.
-    owed: usize,
-    /// The handshake message so far, its four bytes of header included.
-    message: Vec<u8>,
-    /// All bytes so far.
+    /// The first bytes, while they do not tell what they begin.
+    first: Vec<u8>,
+    is_handshake: bool,
+    records: Records,
+    message: HelloMessage,
     seen: usize,
 }
 
-const RECORD_HEADER: usize = 5;
-const HANDSHAKE_RECORD: u8 = 22;
-const CLIENT_HELLO: u8 = 1;
-const MESSAGE_HEADER: usize = 4;
-/// The longest plaintext record (RFC 8446, 5.1).
-const MAX_RECORD: usize = 1 << 14;
-const SERVER_NAME: u16 = 0;
-const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
-const HOST_NAME: u8 = 0;
-
 impl HelloReader {
-    /// How many bytes have been read.
+    /// How many bytes have been read. Once a ClientHello is whole: those up to its end, and none behind it.
     #[must_use]
     pub fn seen(&self) -> usize {
         self.seen
     }
 
-    /// Whether a ClientHello has begun and is not whole.
+    /// Whether anything has been read.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.seen > 0
@@ -56,173 +41,57 @@ impl HelloReader {
     /// Reads the bytes that follow those read before.
     pub fn push(&mut self, bytes: &[u8]) -> Progress {
         let mut rest = bytes;
-        while let Some((&first, tail)) = rest.split_first() {
-            if self.seen >= MAX_HELLO {
-                return Progress::Done(Opening::Broken(BrokenHello::Oversized));
-            }
-            if self.owed == 0 {
-                rest = tail;
-                self.seen += 1;
-                self.header.push(first);
-                if let Some(done) = self.read_header() {
-                    return Progress::Done(done);
+        while !self.is_handshake {
+            let Some((&next, after)) = rest.split_first() else {
+                return Progress::More;
+            };
+            rest = after;
+            self.seen += 1;
+            self.first.push(next);
+            match FirstBytes::of(&self.first) {
+                FirstBytes::Undecided => {}
+                FirstBytes::Handshake => {
+                    self.is_handshake = true;
+                    let first = std::mem::take(&mut self.first);
+                    // The first two bytes of a record's header decide nothing.
+                    let _ = self.read_records(&mut first.as_slice());
                 }
-            } else {
-                // Never past the limit: it must not matter in which pieces the bytes arrive.
-                let take = self.owed.min(rest.len()).min(MAX_HELLO - self.seen);
-                let Some((piece, after)) = rest.split_at_checked(take) else {
-                    return Progress::More;
-                };
-                rest = after;
-                self.seen += take;
-                self.owed -= take;
-                self.message.extend_from_slice(piece);
-                if let Some(done) = self.read_message() {
-                    return Progress::Done(done);
-                }
+                FirstBytes::HiddenTls => return Progress::Done(Opening::Broken(BrokenHello::Malformed)),
+                FirstBytes::Plain => return Progress::Done(Opening::Plain),
             }
         }
-        Progress::More
+        let before = rest.len();
+        let opening = self.read_records(&mut rest);
+        self.seen += before - rest.len();
+        opening.map_or(Progress::More, Progress::Done)
     }
 
-    /// Looks at the record header, as far as it is there.
-    fn read_header(&mut self) -> Option<Opening> {
-        // No record is empty, so a message has no byte before its first one.
-        let is_first = self.message.is_empty();
-        let no_handshake = if is_first { Opening::Plain } else { Opening::Broken(BrokenHello::Malformed) };
-        match *self.header.as_slice() {
-            [HANDSHAKE_RECORD]
-            | [HANDSHAKE_RECORD, 3]
-            | [HANDSHAKE_RECORD, 3, _]
-            | [HANDSHAKE_RECORD, 3, _, _] => None,
-            [HANDSHAKE_RECORD, 3, _, high, low] => {
-                let length = usize::from(u16::from_be_bytes([high, low]));
-                if length == 0 || length > MAX_RECORD {
-                    return Some(Opening::Broken(BrokenHello::Malformed));
-                }
-                debug_assert_eq!(self.header.len(), RECORD_HEADER);
-                self.header.clear();
-                self.owed = length;
-                None
+    fn read_records(&mut self, bytes: &mut &[u8]) -> Option<Opening> {
+        while let Some(part) = self.records.next_part(bytes) {
+            let opening = match part {
+                Part::Header(RecordHeader {
+                    kind: HANDSHAKE,
+                    major_version: MAJOR_VERSION,
+                    length: 1..=MAX_PLAINTEXT,
+                }) => self.message.count_header(),
+                // Whatever lies between the records of a ClientHello is not for us to skip.
+                Part::Header(_) => Some(Opening::Broken(BrokenHello::Malformed)),
+                Part::Body { piece, owed } => self.message.push(piece, owed),
+            };
+            if opening.is_some() {
+                return opening;
             }
-            _ => Some(no_handshake),
         }
-    }
-
-    /// Looks at the handshake message, as far as it is there.
-    fn read_message(&mut self) -> Option<Opening> {
-        let malformed = Some(Opening::Broken(BrokenHello::Malformed));
-        if self.message.first() != Some(&CLIENT_HELLO) {
-            return malformed;
-        }
-        let (&[_, a, b, c], body) = self.message.split_first_chunk::<MESSAGE_HEADER>()?;
-        let length = usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap_or(usize::MAX);
-        if length + MESSAGE_HEADER + RECORD_HEADER > MAX_HELLO {
-            return Some(Opening::Broken(BrokenHello::Oversized));
-        }
-        if body.len() < length {
-            return None;
-        }
-        // What follows the ClientHello in its record would be a message that no client may send yet.
-        if body.len() > length || self.owed > 0 {
-            return malformed;
-        }
-        Some(parse_client_hello(body).unwrap_or(Opening::Broken(BrokenHello::Malformed)))
-    }
-}
-
-/// The body of a ClientHello (RFC 8446, 4.1.2).
-fn parse_client_hello(body: &[u8]) -> Option<Opening> {
-    let mut body = Cursor(body);
-    let legacy_version = body.u16()?;
-    let _random = body.take(32)?;
-    let session = body.vector8()?;
-    let suites = body.vector16()?;
-    let compressions = body.vector8()?;
-    if legacy_version >> 8 != 3
-        || session.0.len() > 32
-        || suites.0.len() < 2
-        || suites.0.len() % 2 != 0
-        || compressions.0.is_empty()
-    {
-        return None;
-    }
-    let mut hello = (None, false);
-    if !body.is_empty() {
-        hello = parse_extensions(body.vector16()?)?;
-        if !body.is_empty() {
-            return None;
-        }
-    }
-    let (server_name, encrypted) = hello;
-    Some(Opening::Tls { server_name, encrypted })
-}
-
-/// The server name, and whether an encrypted ClientHello is there. An extension that comes twice is
-/// malformed (RFC 8446, 4.2): stacks differ in which they take.
-fn parse_extensions(mut extensions: Cursor<'_>) -> Option<(Option<Vec<u8>>, bool)> {
-    let mut server_name = None;
-    let mut kinds = Vec::new();
-    while !extensions.is_empty() {
-        let kind = extensions.u16()?;
-        let body = extensions.vector16()?;
-        kinds.push(kind);
-        if kind == SERVER_NAME {
-            server_name = Some(parse_server_name(body)?);
-        }
-    }
-    // Sorted, because a hello has room for 16,000 of them.
-    kinds.sort_unstable();
-    let distinct = kinds.is_sorted_by(|one, next| one < next);
-    distinct.then(|| (server_name, kinds.binary_search(&ENCRYPTED_CLIENT_HELLO).is_ok()))
-}
-
-/// Exactly one name, of the one kind that exists (RFC 6066, 3).
-fn parse_server_name(mut extension: Cursor<'_>) -> Option<Vec<u8>> {
-    let mut list = extension.vector16()?;
-    let kind = list.take(1)?;
-    let name = list.vector16()?;
-    let one_name = kind == [HOST_NAME] && !name.is_empty() && list.is_empty() && extension.is_empty();
-    one_name.then(|| name.0.to_vec())
-}
-
-/// Bytes of which the first are read next.
-struct Cursor<'b>(&'b [u8]);
-
-impl<'b> Cursor<'b> {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn take(&mut self, size: usize) -> Option<&'b [u8]> {
-        let (head, tail) = self.0.split_at_checked(size)?;
-        self.0 = tail;
-        Some(head)
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        let (head, tail) = self.0.split_first_chunk::<2>()?;
-        self.0 = tail;
-        Some(u16::from_be_bytes(*head))
-    }
-
-    /// A vector with one byte of length.
-    fn vector8(&mut self) -> Option<Self> {
-        let (&length, tail) = self.0.split_first()?;
-        self.0 = tail;
-        self.take(usize::from(length)).map(Cursor)
-    }
-
-    /// A vector with two bytes of length.
-    fn vector16(&mut self) -> Option<Self> {
-        let length = self.u16()?;
-        self.take(usize::from(length)).map(Cursor)
+        None
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hello::message::MAX_HELLO;
+    use crate::hello::message_start::MESSAGE_HEADER;
+    use crate::hello::record::{HEADER as RECORD_HEADER, MAX_PLAINTEXT as MAX_RECORD};
 
     fn extension(kind: u16, body: &[u8]) -> Vec<u8> {
         let length = u16::try_from(body.len()).unwrap();
@@ -303,11 +172,12 @@ mod tests {
 
     #[test]
     fn what_is_not_tls() {
-        for bytes in [&b"GET / HTTP/1.1"[..], b"\x00", b"\x16\x02", b"\x17\x03", b"SSH-2.0"] {
+        for bytes in [&b"GET / HTTP/1.1"[..], b"\x00", b"\x17\x04", b"SSH-2.0"] {
             assert_eq!(read(bytes), Progress::Done(Opening::Plain), "{bytes:?}");
         }
-        assert_eq!(read(b""), Progress::More);
-        assert_eq!(read(b"\x16"), Progress::More);
+        for bytes in [&b""[..], b"\x16", b"\x16\x02", b"\x15"] {
+            assert_eq!(read(bytes), Progress::More, "{bytes:?}");
+        }
     }
 
     #[test]
