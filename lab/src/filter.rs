@@ -79,6 +79,8 @@ pub struct Wasm {
     pub failure_policy: FailurePolicy,
     /// Whether `type: NETWORK` is set in the document at places of that protocol. On, except to show a filter at the wrong place.
     pub set_type: bool,
+    /// The plugin's name, where it is not its place's.
+    pub name: Option<String>,
 }
 
 // === impl Wasm ===
@@ -87,7 +89,20 @@ impl Wasm {
     /// The filter with a policy document.
     #[must_use]
     pub fn new(path: PathBuf, config: &Value) -> Self {
-        Self { path, config: config.to_string(), failure_policy: FailurePolicy::default(), set_type: true }
+        Self {
+            path,
+            config: config.to_string(),
+            failure_policy: FailurePolicy::default(),
+            set_type: true,
+            name: None,
+        }
+    }
+
+    /// Under a name of the test's choice.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
     }
 }
 
@@ -126,7 +141,7 @@ fn wasm_config(wasm: &Wasm, protocol: Protocol, name: &str) -> Value {
     json!({
         "@type": protocol.type_url("wasm.v3.Wasm"),
         "config": {
-            "name": name,
+            "name": wasm.name.as_deref().unwrap_or(name),
             "root_id": "egress-authz",
             "failure_policy": wasm.failure_policy.as_str(),
             "vm_config": {
