@@ -188,6 +188,22 @@ fn mistakes_are_named() {
             "config.defaultAction",
         ),
         ("{sites: [{hosts: [a.example.com], over: TLS}], config: {type: HTTP}}", "config.type"),
+        ("sites: [{hosts: [my_db.example.com], over: TLS}]", "Istio takes no underscore in a host"),
+        ("sites: [{hosts: [intranet], over: HTTP}]", "Istio takes no short name"),
+        ("sites: [{hosts: [-a.example.com], over: HTTP}]", "begins and ends with a letter or digit"),
+        ("sites: [{hosts: [bücher.example], over: HTTP}]", "write `xn--bcher-kva.example`"),
+        ("sites: [{hosts: ['a.example.com:8080'], over: HTTP}]", "the port goes under `port`"),
+        ("{gateway: {name: My_Gateway}, sites: [{hosts: [a.example.com], over: HTTP}]}", "gateway.name"),
+        ("{gateway: {namespace: a.b}, sites: [{hosts: [a.example.com], over: HTTP}]}", "gateway.namespace"),
+        (
+            "{gateway: {selector: {istio: 'a b'}}, sites: [{hosts: [a.example.com], over: HTTP}]}",
+            "no pod can have",
+        ),
+        ("{gateway: {image: 'docker://x'}, sites: [{hosts: [a.example.com], over: HTTP}]}", "write oci://"),
+        (
+            "{gateway: {kind: WAYPOINT, selector: {a: b}}, sites: [{hosts: [a.example.com], over: HTTP}]}",
+            "not used for a waypoint",
+        ),
         (
             "{gateway: {kind: WAYPOINT}, sites: [{hosts: [a.example.com], over: PASSTHROUGH}]}",
             "a waypoint knows who is asking",

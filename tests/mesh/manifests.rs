@@ -9,11 +9,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 use egress_lab::client::http::Ask;
 use egress_lab::client::{Stream, Tls};
 use egress_lab::paths::repo_dir;
-use egress_mesh::manifests::parse;
+use egress_mesh::manifests::{egressctl, parse};
 use egress_mesh::mesh::{Mesh, Options};
 use egress_mesh::netns::within;
 use egress_mesh::place::HUB;
-use egress_mesh_tests::{authority, scratch};
+use egress_mesh_tests::{authority, rendered, scratch};
 use egress_tests::tests;
 use serde_json::{Value, json};
 
@@ -29,6 +29,8 @@ fn main() -> ExitCode {
             istioctl_validate_takes_every_manifest,
             istioctl_analyze_finds_nothing,
             broken_manifests_are_refused,
+            istio_takes_what_is_rendered_of_any_hosts,
+            kubectl_reads_every_string_as_it_was_written,
         ],
     )
 }
@@ -291,5 +293,120 @@ fn broken_manifests_are_refused(mesh: &mut Mesh) -> Result<()> {
         }
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// A generator that needs no seed from outside: a failure comes again.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap_or_default() % sides
+    }
+
+    fn text(&mut self, alphabet: &[&str], longest: usize) -> String {
+        (0..=self.roll(longest)).filter_map(|_| alphabet.get(self.roll(alphabet.len())).copied()).collect()
+    }
+}
+
+/// Hosts of every length, with dashes and underscores where they may and may not be: what `render` takes, Istio takes.
+fn istio_takes_what_is_rendered_of_any_hosts(mesh: &mut Mesh) -> Result<()> {
+    const ALPHABET: [&str; 8] = ["a", "b", "0", "-", "a", "b", "1", "_"];
+    let mut dice = Dice(11);
+    let mut sites: Vec<Value> = Vec::new();
+    let mut hosts = BTreeSet::new();
+    while sites.len() < 150 {
+        let longest = if dice.roll(4) == 0 { 70 } else { 4 };
+        let labels: Vec<String> = (0..=dice.roll(4)).map(|_| dice.text(&ALPHABET, longest)).collect();
+        let host = labels.join(".");
+        let over = ["HTTP", "TLS", "PASSTHROUGH"].get(dice.roll(3)).copied().unwrap_or("TLS");
+        let site = json!({"hosts": [host], "over": over});
+        if rendered(mesh, &json!({"sites": [site]})).is_ok() && hosts.insert(host) {
+            sites.push(site);
+        }
+    }
+    let documents = rendered(mesh, &json!({"sites": sites}))?;
+    let path = scratch()?.join("hosts.json");
+    fs::write(&path, json!({"apiVersion": "v1", "kind": "List", "items": documents}).to_string())?;
+    let output = istioctl(mesh, &["validate", "-f"], &[&path])?;
+    ensure!(output.status.success(), "{}", said(&output));
+    for document in documents.iter().filter(|document| is_istios(document)) {
+        let refused = istiod_refuses(mesh, document)?;
+        ensure!(refused.is_none(), "{}: {document}", refused.unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// What `egressctl` writes, kubectl's parser (sigs.k8s.io/yaml, which speaks YAML 1.1) reads as the same strings.
+fn kubectl_reads_every_string_as_it_was_written(mesh: &mut Mesh) -> Result<()> {
+    const ALPHABET: [&str; 24] = [
+        "a",
+        "0",
+        "1",
+        "_",
+        "-",
+        ".",
+        ":",
+        " ",
+        "#",
+        "'",
+        "\"",
+        "\\",
+        "\n",
+        "\t",
+        "\u{7f}",
+        "\u{85}",
+        "\u{1b}",
+        "\u{2028}",
+        "\u{feff}",
+        "\u{e9}",
+        "\u{1f600}",
+        "{",
+        "%",
+        "&",
+    ];
+    let mut strings: Vec<String> = [
+        "yes",
+        "No",
+        "on",
+        "010",
+        "0o17",
+        "1_000",
+        "1e3",
+        "0x1F",
+        "~",
+        "null",
+        ".inf",
+        "=",
+        "<<",
+        "2026-12-31",
+        "12:30:45",
+    ]
+    .map(ToOwned::to_owned)
+    .to_vec();
+    let mut dice = Dice(13);
+    strings.extend((0..300).map(|_| dice.text(&ALPHABET, 12)));
+    let policies: Vec<Value> = strings
+        .iter()
+        .enumerate()
+        .map(|(at, owner)| json!({"name": format!("p{at}"), "owner": owner, "rules": [{"to": [{"operation": {"ports": [443]}}]}]}))
+        .collect();
+    let file = json!({"sites": [{"hosts": ["a.example"], "over": "HTTP"}], "config": {"policies": policies}});
+    let path = scratch()?.join("strings.json");
+    fs::write(&path, file.to_string())?;
+    let output = Command::new(egressctl()?).arg("render").arg(&path).output()?;
+    ensure!(output.status.success(), "{}", said(&output));
+    let text = String::from_utf8(output.stdout)?;
+    let plugin =
+        text.split("---\n").find(|document| document.contains("kind: WasmPlugin")).context("no plugin")?;
+    let read =
+        mesh.kubectl().output(&["annotate", "--local", "-f", "-", "-o", "json", "read=back"], plugin)?;
+    ensure!(read.status.success(), "{}", said(&read));
+    let read: Value = serde_json::from_slice(&read.stdout)?;
+    let read =
+        read.pointer("/spec/pluginConfig/policies").and_then(Value::as_array).context("no policies")?;
+    let owners: Vec<&str> = read.iter().filter_map(|policy| policy.get("owner")?.as_str()).collect();
+    ensure!(owners == strings, "kubectl reads other strings:\n{owners:?}\n{strings:?}");
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::lint;
 use crate::output::Output;
 use crate::source::Input;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 /// Check configurations and the manifests around them: every error with its place, and what is legal but surprising.
@@ -40,8 +41,9 @@ pub(crate) fn run(args: &Args, output: Output) -> Exit {
         findings.push(Diagnostic::error(what).in_file(&files.join(", ")));
     }
     findings.extend(lint::findings(&input, &args.root_namespace));
-    let order: Vec<_> = args.files.iter().map(|file| file.display().to_string()).collect();
-    findings.sort_by_key(|finding| (order.iter().position(|file| file == finding.file()), finding.order()));
+    let order: HashMap<String, usize> =
+        args.files.iter().enumerate().rev().map(|(at, file)| (file.display().to_string(), at)).collect();
+    findings.sort_by_key(|finding| (order.get(finding.file()).copied(), finding.order()));
     let (errors, warnings): (Vec<_>, Vec<_>) = findings.iter().partition(|finding| finding.is_error());
     if output.is_json() {
         output.print_json(&Report {

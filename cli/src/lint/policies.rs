@@ -5,15 +5,17 @@ use super::cover::denies_all;
 use super::matches::{fields, is_http_only, is_positive_identity, listed, never};
 use crate::diagnostics::Diagnostic;
 use crate::request::now;
-use crate::source::Which;
 use egress_policy::Protocol;
 use egress_policy::config::Unauthenticated;
 use egress_policy::patterns::{HostPattern, HostShape};
 use egress_policy::rules::{Action, Field, HostEntry, Policy, PolicyMode, Predicate, Rule};
+use std::collections::HashSet;
 
 /// An expiry within this time is near.
 const SOON: i64 = 30 * DAY;
 const DAY: i64 = 86_400;
+/// How many pairs of patterns are compared: some seconds' work.
+const MAX_COMPARED: usize = 20_000_000;
 
 pub(super) fn findings(valid: &Valid<'_>) -> Vec<Diagnostic> {
     let is_ceiling = |policy: &&Policy| {
@@ -22,8 +24,10 @@ pub(super) fn findings(valid: &Valid<'_>) -> Vec<Diagnostic> {
             && policy.mode == PolicyMode::Enforce
             && policy.expires.is_none()
     };
-    let ceilings = valid.config.policies.iter().filter(is_ceiling).collect();
-    let mut lint = Lint { valid, ceilings, findings: Vec::new() };
+    let ceilings: Vec<_> = valid.config.policies.iter().filter(is_ceiling).collect();
+    let patterns_refused = ceilings.iter().map(|deny| 1 + patterns_in(deny)).sum();
+    let mut lint =
+        Lint { valid, ceilings, patterns_refused, sets: HashSet::new(), compared: 0, findings: Vec::new() };
     for (at, policy) in valid.config.policies.iter().enumerate() {
         let path = format!("policies[{at}]");
         lint.expiry(policy, &path);
@@ -45,6 +49,12 @@ struct Lint<'v> {
     valid: &'v Valid<'v>,
     /// The DENY policies that stand above every ALLOW.
     ceilings: Vec<&'v Policy>,
+    /// The host sets that were looked at.
+    sets: HashSet<Box<str>>,
+    /// How many patterns they have.
+    patterns_refused: usize,
+    /// How many pairs of patterns were compared.
+    compared: usize,
     findings: Vec<Diagnostic>,
 }
 
@@ -97,6 +107,13 @@ impl Lint<'_> {
                 continue;
             };
             for (at, entry) in hosts.values.iter().enumerate() {
+                // What is in a set is said once, however many use it.
+                if let HostEntry::Set(set) = entry {
+                    if self.sets.contains(&set.name) {
+                        continue;
+                    }
+                    self.sets.insert(set.name.clone());
+                }
                 for pattern in entry.patterns() {
                     if let Some(what) = too_wide(pattern) {
                         let from = match entry {
@@ -156,6 +173,17 @@ impl Lint<'_> {
 
     /// An ALLOW of hosts that a mesh-wide DENY refuses anyway.
     fn shadowed(&mut self, policy: &Policy, hosts: &Field<HostEntry>, path: &str) {
+        if self.compared > MAX_COMPARED {
+            return;
+        }
+        self.compared +=
+            self.patterns_refused * hosts.values.iter().map(|entry| entry.patterns().len()).sum::<usize>();
+        if self.compared > MAX_COMPARED {
+            let what = "too many hosts are allowed and refused mesh-wide to compare each with each: from here on it is \
+                        not said whether a mesh-wide DENY refuses what is allowed";
+            self.warn(path, what, "ask for single hosts with `egressctl explain`");
+            return;
+        }
         let denies = self.ceilings.iter().find(|deny| {
             policy.protocols.iter().all(|protocol| deny.applies_to_protocol(*protocol))
                 && deny.rules.iter().any(|rule| denies_all(rule, policy.namespace.as_deref(), hosts))
@@ -183,7 +211,7 @@ impl Lint<'_> {
         if rule.when.iter().any(is_http_only) {
             let conditions = (0..rule.when.len()).map(|at| format!("{path}.when[{at}]"));
             places.extend(conditions.filter(|place| {
-                let key = self.valid.plugin.config.locate(&format!("{place}.key"), Which::First);
+                let key = self.valid.plugin.place(&format!("{place}.key"));
                 key.and_then(|place| place.node.text()).is_some_and(|key| key.starts_with("request."))
             }));
         }
@@ -191,7 +219,7 @@ impl Lint<'_> {
     }
 
     fn is_written(&self, path: &str) -> bool {
-        self.valid.plugin.config.locate(path, Which::First).is_some()
+        self.valid.plugin.place(path).is_some()
     }
 
     /// Addresses of clients, which a header may forge.
@@ -208,6 +236,15 @@ impl Lint<'_> {
             self.warn(&path, what, "rely on identities; or trust no proxy at the egress gateway");
         }
     }
+}
+
+/// How many host patterns a policy has, those of its sets included.
+fn patterns_in(policy: &Policy) -> usize {
+    let hosts = policy.rules.iter().flat_map(|rule| &rule.to).flatten().filter_map(as_hosts);
+    hosts
+        .flat_map(|hosts| hosts.values.iter().chain(&hosts.not_values))
+        .map(|entry| entry.patterns().len())
+        .sum()
 }
 
 fn as_hosts(predicate: &Predicate) -> Option<&Field<HostEntry>> {

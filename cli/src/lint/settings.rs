@@ -3,8 +3,10 @@
 use super::Valid;
 use crate::diagnostics::Diagnostic;
 use crate::source::{Node, PluginKind, Value};
+use egress_policy::Config;
 use egress_policy::config::{Effect, Mode};
 use egress_policy::rules::{HostEntry, Predicate};
+use std::collections::HashSet;
 
 /// Where client-side `kubectl apply` ends: the annotation in which it keeps the object.
 const CLIENT_SIDE_APPLY: usize = 262_144;
@@ -22,18 +24,10 @@ pub(super) fn findings(valid: &Valid<'_>) -> Vec<Diagnostic> {
         let what = "there are no policies and defaultAction is DENY: everything is refused";
         findings.push(plugin.warn("", what));
     }
-    for set in &config.host_sets {
-        let uses = |entry: &HostEntry| matches!(entry, HostEntry::Set(used) if used.name == set.name);
-        let used =
-            config.policies.iter().flat_map(|policy| &policy.rules).flat_map(|rule| &rule.to).flatten();
-        let used = used.into_iter().any(|predicate| match predicate {
-            Predicate::Host(field) => field.values.iter().chain(&field.not_values).any(uses),
-            _ => false,
-        });
-        if !used {
-            let path = format!("hostSets.{}", set.name);
-            findings.push(plugin.warn(&path, format!("no policy uses @{}", set.name)));
-        }
+    let used = used_sets(config);
+    for set in config.host_sets.iter().filter(|set| !used.contains(&*set.name)) {
+        let path = format!("hostSets.{}", set.name);
+        findings.push(plugin.warn(&path, format!("no policy uses @{}", set.name)));
     }
     if !plugin.bundled {
         findings.extend(size(valid));
@@ -45,6 +39,21 @@ pub(super) fn findings(valid: &Valid<'_>) -> Vec<Diagnostic> {
         });
     }
     findings
+}
+
+/// The names of the host sets that some policy refers to.
+fn used_sets(config: &Config) -> HashSet<&str> {
+    let predicates =
+        config.policies.iter().flat_map(|policy| &policy.rules).flat_map(|rule| &rule.to).flatten();
+    let hosts = predicates.filter_map(|predicate| match predicate {
+        Predicate::Host(field) => Some(field.values.iter().chain(&field.not_values)),
+        _ => None,
+    });
+    let sets = hosts.flatten().filter_map(|entry| match entry {
+        HostEntry::Set(set) => Some(&*set.name),
+        HostEntry::Pattern(_) => None,
+    });
+    sets.collect()
 }
 
 /// Whether Kubernetes will take the object.

@@ -1,5 +1,6 @@
 //! The way of the traffic: ServiceEntries, Gateway, DestinationRules, VirtualServices.
 
+use super::names::slug;
 use super::plan::{Plan, Site};
 use super::spec::{Gateway, Kind};
 use super::tree::{obj, object};
@@ -15,11 +16,6 @@ const NETWORKING: &str = "networking.istio.io/v1";
 const PUBLIC_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The subset through which the gateway speaks TLS to a site.
 const ORIGINATE: &str = "originate-tls";
-
-/// A host's name where Kubernetes takes no dots.
-pub(super) fn slug(host: &str) -> String {
-    host.replace(['.', '_'], "-")
-}
 
 pub(super) fn metadata(name: &str, gateway: &Gateway) -> Json {
     obj! {"name": name, "namespace": gateway.namespace()}

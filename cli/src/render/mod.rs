@@ -5,10 +5,13 @@ mod config;
 mod description;
 mod files;
 mod mesh;
+mod names;
 mod network;
 mod plan;
 mod plugin;
 mod spec;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tree;
 mod workload;
 

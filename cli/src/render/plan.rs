@@ -1,10 +1,11 @@
 //! Which sites there are, and by which ways they are reached.
 
-use super::spec::{GatewaySpec, Kind, To, Transport};
+use super::names::{is_pod_label, istio_refuses};
+use super::spec::{Gateway, GatewaySpec, Kind, To, Transport};
 use crate::diagnostics::Diagnostic;
 use crate::source::{Node, Source, Which};
-use egress_policy::names::Host;
-use egress_policy::names::is_dns_label;
+use egress_policy::names::{Host, is_dns_label, is_dns_subdomain};
+use egress_policy::patterns::HostPattern;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 
@@ -55,6 +56,7 @@ impl Plan {
             sites: BTreeMap::new(),
             errors: Vec::new(),
         };
+        planner.gateway(&spec.gateway);
         let mut confined: BTreeSet<String> = spec.confine.iter().cloned().collect();
         for (at, site) in spec.sites.iter().enumerate() {
             let path = format!("sites[{at}]");
@@ -109,8 +111,48 @@ impl Plan {
 
 impl Planner<'_> {
     fn refuse(&mut self, path: &str, what: &str) {
+        self.refuse_with(path, what, "");
+    }
+
+    fn refuse_with(&mut self, path: &str, what: &str, help: &str) {
         let span = self.node.locate(path, Which::First).map_or(self.node.span, |place| place.value());
-        self.errors.push(Diagnostic::error(what).at(self.source, span).path(path));
+        let refused = Diagnostic::error(what).at(self.source, span).path(path);
+        self.errors.push(if help.is_empty() { refused } else { refused.help(help) });
+    }
+
+    /// What names the gateway: each is part of other names.
+    fn gateway(&mut self, gateway: &Gateway) {
+        self.label(gateway.name(), "gateway.name");
+        if !gateway.name().starts_with(|first: char| first.is_ascii_lowercase()) {
+            self.refuse("gateway.name", "a Service's name begins with a letter");
+        }
+        self.label(gateway.namespace(), "gateway.namespace");
+        for key in ["selector", "lateDial"] {
+            let path = format!("gateway.{key}");
+            if self.waypoint && self.node.locate(&path, Which::First).is_some() {
+                self.refuse_with(&path, "this is not used for a waypoint", "leave it out");
+            }
+        }
+        for (key, value) in gateway.selector() {
+            if !is_pod_label(&key, &value) {
+                self.refuse(&format!("gateway.selector.{key}"), "no pod can have this label");
+            }
+        }
+        if let Some(image) = &gateway.image {
+            let scheme = image.split_once("://").map_or("oci", |(scheme, _)| scheme);
+            if !["oci", "http", "https", "file"].contains(&scheme) || image.contains(char::is_whitespace) {
+                self.refuse_with(
+                    "gateway.image",
+                    "Istio fetches no such image",
+                    "write oci://REGISTRY/NAME:TAG",
+                );
+            }
+        }
+        if let Some(secret) = &gateway.image_pull_secret
+            && !is_dns_subdomain(secret)
+        {
+            self.refuse("gateway.imagePullSecret", "not a name that Kubernetes takes");
+        }
     }
 
     fn label(&mut self, name: &str, path: &str) {
@@ -133,8 +175,17 @@ impl Planner<'_> {
         for (at, host) in to.hosts.iter().enumerate() {
             let path = format!("{path}.hosts[{at}]");
             match Host::parse(host.as_bytes()) {
-                Ok(Host::Name(name)) if name.as_str() == host => self.add_host(host, to, &path),
-                Ok(Host::Name(name)) => self.refuse(&path, &format!("write {}", name.as_str())),
+                Ok(Host::Name(name)) if name.as_str() != host => {
+                    self.refuse_with(
+                        &path,
+                        "a host is written in lower case and without a dot at its end",
+                        &format!("write {}", name.as_str()),
+                    );
+                }
+                Ok(Host::Name(_)) => match istio_refuses(host) {
+                    Some((what, help)) => self.refuse_with(&path, what, help),
+                    None => self.add_host(host, to, &path),
+                },
                 Ok(_) => {
                     self.refuse(&path, "an address: the gateway routes by name, so a site needs one");
                 }
@@ -143,7 +194,14 @@ impl Planner<'_> {
                                 wildcards go under `config.policies`, the sites that they admit under `sites`";
                     self.refuse(&path, what);
                 }
-                Err(_) => self.refuse(&path, "not a host name"),
+                Err(_) => match HostPattern::parse(host) {
+                    Err(fault) => self.refuse_with(
+                        &path,
+                        &format!("{host:?}: {}", fault.what()),
+                        fault.repair().unwrap_or_default(),
+                    ),
+                    Ok(_) => self.refuse(&path, "not a host name: the port goes under `port`"),
+                },
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The configurations in a file: bare, or inside the resources that carry them to a gateway.
 
 use crate::diagnostics::Diagnostic;
-use crate::yaml::{Node, Source, Span, Value, Which};
+use crate::yaml::{Index, Node, Place, Source, Span, Value, Which};
 use egress_policy::config::{Config, Json, Object, Problem, unpack};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -39,6 +39,8 @@ pub(crate) struct Plugin {
     pub(crate) config: Node,
     /// Whether it was one.
     pub(crate) bundled: bool,
+    /// Of the configuration.
+    index: Index,
 }
 
 const EXTENSIONS: &str = "extensions.istio.io/";
@@ -109,7 +111,7 @@ impl Input {
     }
 
     fn push(&mut self, kind: PluginKind, resource: Resource, config: Node, errors: &mut Vec<Diagnostic>) {
-        let mut plugin = Plugin { kind, resource, config, bundled: false };
+        let mut plugin = Plugin { kind, resource, config, bundled: false, index: Index::default() };
         let place = plugin.config.entry("bundle").map(|entry| entry.value.span);
         if let Some(span) = place {
             match unpack(&plugin.config.to_json()) {
@@ -204,7 +206,7 @@ impl Plugin {
         let at_key = matches!(error.problem, Problem::DuplicateKey | Problem::UnknownKey { .. });
         let span = self
             .config
-            .locate(&error.path, which)
+            .locate_by(&error.path, which, &self.index)
             .map_or(self.config.span, |place| if at_key { place.key_or_value() } else { place.value() });
         let diagnostic = Diagnostic::error(error.message()).at(&self.resource.source, span).path(&error.path);
         match error.repair() {
@@ -213,9 +215,14 @@ impl Plugin {
         }
     }
 
+    /// Where a value of the configuration stands.
+    pub(crate) fn place(&self, path: &str) -> Option<Place<'_>> {
+        self.config.locate_by(path, Which::First, &self.index)
+    }
+
     /// A finding about a value of the configuration.
     pub(crate) fn warn(&self, path: &str, message: impl Into<String>) -> Diagnostic {
-        let span = self.config.locate(path, Which::First).map_or(self.config.span, |place| place.value());
+        let span = self.place(path).map_or(self.config.span, |place| place.value());
         Diagnostic::warning(message).at(&self.resource.source, span).path(path)
     }
 }

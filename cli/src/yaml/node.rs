@@ -1,5 +1,6 @@
 //! A YAML or JSON tree that knows where each of its values stands.
 
+use super::index::Index;
 use super::text::Span;
 use egress_policy::config::{Json, Object};
 
@@ -109,25 +110,45 @@ impl Node {
 
     /// Where a path such as `policies[3].rules[0]` leads. Keys may hold dots and brackets themselves.
     pub(crate) fn locate(&self, path: &str, which: Which) -> Option<Place<'_>> {
-        self.walk(path, None, which)
+        self.walk(path, None, which, None)
     }
 
-    fn walk<'n>(&'n self, path: &str, key: Option<Span>, which: Which) -> Option<Place<'n>> {
+    /// As [`Node::locate`], for those who look for many places in one tree.
+    pub(crate) fn locate_by(&self, path: &str, which: Which, index: &Index) -> Option<Place<'_>> {
+        self.walk(path, None, which, Some(index))
+    }
+
+    fn walk<'n>(
+        &'n self,
+        path: &str,
+        key: Option<Span>,
+        which: Which,
+        index: Option<&Index>,
+    ) -> Option<Place<'n>> {
         if path.is_empty() {
             return Some(Place { key, node: self });
         }
         match &self.value {
             Value::List(items) => {
-                let (index, rest) = path.strip_prefix('[')?.split_once(']')?;
-                items.get(index.parse::<usize>().ok()?)?.walk(rest, None, which)
+                let (at, rest) = path.strip_prefix('[')?.split_once(']')?;
+                items.get(at.parse::<usize>().ok()?)?.walk(rest, None, which, index)
             }
             Value::Map(entries) => {
                 let path = path.strip_prefix('.').unwrap_or(path);
                 let follow = |entry: &'n Entry| {
                     let rest = path.strip_prefix(entry.key.as_str())?;
                     let whole = rest.is_empty() || rest.starts_with(['.', '[']);
-                    whole.then(|| entry.value.walk(rest, Some(entry.key_span), which)).flatten()
+                    whole.then(|| entry.value.walk(rest, Some(entry.key_span), which, index)).flatten()
                 };
+                if let Some(index) = index
+                    && Index::is_for(entries)
+                {
+                    let ends = path.match_indices(['.', '[']).map(|(at, _)| at).chain([path.len()]);
+                    return ends.filter_map(|end| path.get(..end)).find_map(|key| {
+                        let (first, last) = index.find(entries, key)?;
+                        follow(entries.get(if which == Which::First { first } else { last })?)
+                    });
+                }
                 match which {
                     Which::First => entries.iter().find_map(follow),
                     Which::Last => entries.iter().rev().find_map(follow),

@@ -32,6 +32,10 @@ pub(crate) struct YamlError {
 /// # Errors
 /// What is no YAML ends the reading; of what has no meaning in a tree (a tag, a key that is no string) all is noted.
 pub(crate) fn parse(text: &str) -> Result<Vec<Node>, Vec<YamlError>> {
+    parse_up_to(text, MAX_VALUES)
+}
+
+fn parse_up_to(text: &str, max_values: usize) -> Result<Vec<Node>, Vec<YamlError>> {
     if text.len() > MAX_BYTES {
         let limit = MAX_BYTES >> 20;
         return Err(vec![YamlError::new(format!("the file is larger than {limit} MiB"), Span::START)]);
@@ -44,6 +48,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Node>, Vec<YamlError>> {
         parser: Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)),
         copies: Copies::default(),
         values: 0,
+        max_values,
         errors: Vec::new(),
     };
     let documents = builder.documents();
@@ -92,6 +97,7 @@ struct Builder<'t> {
     parser: Parser<'t, StrInput<'t>>,
     copies: Copies,
     values: usize,
+    max_values: usize,
     errors: Vec<YamlError>,
 }
 
@@ -129,8 +135,9 @@ impl<'t> Builder<'t> {
 
     fn count(&mut self, values: usize, span: Span) -> Result<(), YamlError> {
         self.values += values;
-        if self.values > MAX_VALUES {
-            return Err(YamlError::new(format!("the file holds more than {MAX_VALUES} values"), span));
+        if self.values > self.max_values {
+            let limit = self.max_values;
+            return Err(YamlError::new(format!("the file holds more than {limit} values"), span));
         }
         Ok(())
     }
@@ -433,8 +440,12 @@ mod tests {
 
     #[test]
     fn values_and_bytes_are_bounded() {
-        let many = format!("[{}]", "1,".repeat(MAX_VALUES));
-        assert!(parse(&many).unwrap_err()[0].message.contains("more than 4000000 values"));
+        let many = format!("[{}]", "1,".repeat(100));
+        assert!(parse_up_to(&many, 101).is_ok());
+        assert!(parse_up_to(&many, 100).unwrap_err()[0].message.contains("more than 100 values"));
+        let copied = "a: &a [1, 2, 3]\nb: [*a, *a, *a]\n";
+        assert!(parse_up_to(copied, 30).is_ok());
+        assert!(parse_up_to(copied, 15).unwrap_err()[0].message.contains("more than 15 values"));
         let long = "#".repeat(MAX_BYTES + 1);
         assert!(parse(&long).unwrap_err()[0].message.contains("128 MiB"));
     }
