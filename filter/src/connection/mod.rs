@@ -51,9 +51,9 @@ impl Connection {
     /// Envoy holds `size` bytes of the client's; `ends` where no more come.
     pub fn on_client_bytes(&self, size: usize, ends: bool) -> Action {
         self.0.notice_change();
-        let (is_open, reads, seen) = {
+        let (is_open, reads, held) = {
             let state = self.0.state.borrow();
-            (state.is_open(), state.reads_client(), state.seen())
+            (state.is_open(), state.reads_client(), state.held())
         };
         if is_open {
             return Action::Continue;
@@ -62,7 +62,7 @@ impl Connection {
             return self.0.run(Event::ClientBytes(&[], ends), Side::Client);
         }
         // While the filter pauses, Envoy keeps all bytes; only those that are new are fetched.
-        match self.0.stream.client_bytes(seen, size.saturating_sub(seen)) {
+        match self.0.stream.client_bytes(held, size.saturating_sub(held)) {
             Ok(bytes) => {
                 self.0.run(Event::ClientBytes(bytes.as_deref().unwrap_or_default(), ends), Side::Client)
             }
@@ -73,11 +73,18 @@ impl Connection {
     /// Envoy holds `size` bytes of the site's; 0 where it has closed.
     pub fn on_site_bytes(&self, size: usize) -> Action {
         self.0.notice_change();
-        if self.0.state.borrow().is_open() {
+        let (is_open, reads) = {
+            let state = self.0.state.borrow();
+            (state.is_open(), state.reads_site())
+        };
+        if is_open {
             return Action::Continue;
         }
-        let some: &[u8] = if size == 0 { &[] } else { &[0] };
-        self.0.run(Event::SiteBytes(some), Side::Site)
+        // An answer that cannot be read is taken for none: then every ClientHello is held to the first.
+        let read = if reads && size > 0 { self.0.stream.site_bytes(size).ok().flatten() } else { None };
+        let unread: &[u8] = if size == 0 { &[] } else { &[0] };
+        let bytes = read.as_deref().filter(|bytes| !bytes.is_empty()).unwrap_or(unread);
+        self.0.run(Event::SiteBytes(bytes), Side::Site)
     }
 
     /// The connection is gone.

@@ -1,8 +1,8 @@
 //! What holds of a connection whatever happens in whatever order.
 
-use super::state::{Effects, Event, Live, Question, Ruling, Side, State, step};
+use super::state::{Effects, Event, Purpose, Question, Ruling, Side, State, step};
 use crate::registry::Epoch;
-use egress_policy::Pending;
+use egress_policy::{Opening, Pending};
 use proptest::prelude::*;
 
 /// Something that happens.
@@ -61,6 +61,15 @@ struct Watched {
 impl Watched {
     /// Takes a step with all questions answered alike. Whether the bytes at hand pass.
     fn happen(&mut self, happening: &Happening, answer: Answer) -> Result<bool, TestCaseError> {
+        self.happen_by(happening, |_| answer)
+    }
+
+    /// Takes a step. Whether the bytes at hand pass.
+    fn happen_by(
+        &mut self,
+        happening: &Happening,
+        answer: impl Fn(&Question) -> Answer,
+    ) -> Result<bool, TestCaseError> {
         let (event, side, size) = match happening {
             Happening::Client(bytes, ends) => (Event::ClientBytes(bytes, *ends), Side::Client, bytes.len()),
             Happening::Unreadable => (Event::UnreadableBytes, Side::Client, 1),
@@ -76,6 +85,7 @@ impl Watched {
             prop_assert!(questions < 3, "asks for ever: {question:?}");
             // Between question and answer nothing passes, whoever calls.
             prop_assert!(!self.state.passes(Side::Client) && !self.state.passes(Side::Site));
+            let answer = answer(&question);
             effects = self.answer(&question, side, answer);
             prop_assert_eq!(effects.closes, answer.is_none(), "a refusal closes, and nothing else does");
         }
@@ -125,7 +135,8 @@ impl Watched {
                 self.was_admitted |= pending != Some(Pending::Address) || side == Side::Site;
                 match question {
                     // The site has spoken: all is chosen that ever will be.
-                    Question::Recheck(live) if matches!(**live, Live::SiteSpoke(_)) => {}
+                    Question::Recheck(_)
+                        if matches!(self.state, State::Asking(Purpose::KeepSiteSpoke(_), _)) => {}
                     Question::Recheck(_) => self.guard_waits |= pending.is_some(),
                     _ => self.guard_waits = pending.is_some() && side != Side::Site,
                 }
@@ -172,6 +183,72 @@ proptest! {
             } else {
                 watched.happen(happening, *answer)?;
             }
+        }
+    }
+}
+
+/// A record with a ClientHello for a host.
+fn hello(host: &[u8]) -> Vec<u8> {
+    let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap().to_be_bytes();
+    let entry = [&[0][..], &length(host), host].concat();
+    let list = [&length(&entry)[..], &entry].concat();
+    let extensions = [&[0, 0][..], &length(&list), &list].concat();
+    let body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0], &length(&extensions), &extensions].concat();
+    let message = [&[1, 0][..], &length(&body), &body].concat();
+    [&[22, 3, 1][..], &length(&message), &message].concat()
+}
+
+/// A record with a ServerHello of so many bytes of a random.
+fn server_hello(random: [u8; 32]) -> Vec<u8> {
+    let body = [&[3, 3][..], &random, &[0, 0x13, 1, 0]].concat();
+    [&[22, 3, 3, 0, 42, 2, 0, 0, 38][..], &body].concat()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 5_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A ClientHello for another host passes only where the site cannot read one any more.
+    #[test]
+    fn a_further_hello_passes_only_as_the_first(
+        happenings in proptest::collection::vec((0..7_usize, any::<bool>(), any::<proptest::sample::Index>()), 1..16),
+    ) {
+        let mut watched = Watched::default();
+        prop_assert!(watched.happen(&Happening::Client(hello(b"a.example"), false), Some(None))?);
+        let mut is_answered = false;
+        let mut is_encrypted = false;
+        for (which, is_cut, cut) in happenings {
+            let bytes = match which {
+                0 | 1 => hello(b"b.example"),
+                2 => hello(b"a.example"),
+                3 => vec![20, 3, 3, 0, 1, 1],
+                4 => vec![23, 3, 3, 0, 2, 1, 1],
+                5 => server_hello([9; 32]),
+                _ => Vec::new(),
+            };
+            let happening = match which {
+                5 => Happening::Site(bytes),
+                6 => Happening::Changed,
+                _ => Happening::Client(bytes, false),
+            };
+            // What is broken is refused, as it is in force.
+            let answer = |question: &Question| match question {
+                Question::Opens(Opening::Broken(_)) => None,
+                _ => Some(None),
+            };
+            let (first, rest) = match &happening {
+                Happening::Client(bytes, _) if is_cut => bytes.split_at(cut.index(bytes.len())),
+                Happening::Client(bytes, _) => (bytes.as_slice(), &[][..]),
+                _ => (&[][..], &[][..]),
+            };
+            let passes = if let Happening::Client(..) = happening {
+                let passes = watched.happen_by(&Happening::Client(first.to_vec(), false), answer)?;
+                if rest.is_empty() { passes } else { watched.happen_by(&Happening::Client(rest.to_vec(), false), answer)? }
+            } else {
+                watched.happen_by(&happening, answer)?
+            };
+            prop_assert!(!passes || which > 1 || is_encrypted, "{:?}", watched.state);
+            is_answered |= which == 5 && passes;
+            is_encrypted |= is_answered && (which == 3 || which == 4);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Asks the configurations that decide about a connection.
 
-use super::state::{Admission, Live, Question, Ruling};
+use super::state::{Question, Ruling};
 use crate::host::Stream;
 use crate::instance::PluginInstance;
 use crate::loaded::LoadedConfig;
@@ -22,12 +22,8 @@ pub(super) fn rule(
         Question::SiteOpens if is_identity_pending(stream) => asked.refuse(Reason::IdentityPending),
         Question::SiteOpens => asked.opens(&Opening::Plain),
         Question::Unreadable => asked.refuse(Reason::AttributeUnavailable),
-        Question::Recheck(live) => {
-            let (Live::SiteSpoke(admission) | Live::AwaitingRoute(admission) | Live::Admitted(admission)) =
-                &**live;
-            asked.recheck(&admission.opening)
-        }
-        Question::Guard(admission) => asked.guard(admission),
+        Question::Recheck(opening) => asked.recheck(opening),
+        Question::Guard(opening) => asked.guard(opening),
     }
 }
 
@@ -119,10 +115,10 @@ impl Asked<'_> {
     }
 
     /// What a guard says that had to wait.
-    fn guard(&self, admission: &Admission) -> Ruling {
+    fn guard(&self, opening: &Opening) -> Ruling {
         let mut together = Together::default();
         for config in self.deciding.iter() {
-            let facts = self.facts(config, &admission.opening);
+            let facts = self.facts(config, opening);
             let decision = config.engine.decide_pending(&facts);
             if decision.is_notable() {
                 self.report(config, &facts, &decision);

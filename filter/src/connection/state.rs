@@ -6,7 +6,9 @@
 
 use crate::registry::Epoch;
 use crate::waiting::Awaits;
-use egress_policy::{BrokenHello, HelloReader, Opening, Pending, Progress, Timestamp};
+use egress_policy::{
+    BrokenHello, HandshakeWatch, HelloReader, Opening, Pending, Progress, Timestamp, Watched,
+};
 
 /// What is known of a connection.
 #[derive(Debug, Default)]
@@ -21,9 +23,9 @@ pub(crate) enum State {
     /// As before, and now a ClientHello has begun; the client's bytes are held.
     ReadingLateHello(HelloReader, Admission),
     /// A verdict is asked for; all bytes are held.
-    Asking(Question, Side),
+    Asking(Purpose, Side),
     /// Admitted, if the site's address is not one that is refused: the gateway is dialling, and the client's bytes are held.
-    AwaitingAddress(Opening),
+    AwaitingAddress(Client),
     /// Admitted, but a guard still waits for the route: the client's bytes pass, and no byte of the site's does.
     AwaitingRoute(Admission),
     /// Bytes pass in both directions.
@@ -32,18 +34,28 @@ pub(crate) enum State {
     Refused,
 }
 
+/// What the client has said.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// What the connection began with.
+    opening: Opening,
+    /// Its handshake, until no further ClientHello can come.
+    watch: HandshakeWatch,
+    /// How many of its bytes have been read and are held.
+    held: usize,
+}
+
 /// By what a connection was admitted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Admission {
-    /// What it began with.
-    pub(crate) opening: Opening,
+    client: Client,
     /// The configurations that were loaded when it was decided.
     pub(crate) epoch: Epoch,
     /// The next instant at which it may be decided otherwise.
     pub(crate) next_change: Option<Timestamp>,
 }
 
-/// What asks for a verdict.
+/// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Question {
     /// The connection begins so: does it pass?
@@ -52,21 +64,29 @@ pub(crate) enum Question {
     SiteOpens,
     /// The client's bytes could not be read: refused, except where nothing is enforced.
     Unreadable,
-    /// A live connection in this state; the configuration has changed, or a policy has expired.
-    Recheck(Box<Live>),
-    /// What the guard that waited for the route says now.
-    Guard(Admission),
+    /// A live connection that began so; the configuration has changed, or a policy has expired: does it still pass?
+    Recheck(Opening),
+    /// What does the guard that waited for the route of a connection say that began so?
+    Guard(Opening),
 }
 
-/// A connection that bytes pass on, and how far it has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Live {
-    /// The site has spoken, the client has not.
-    SiteSpoke(Admission),
-    /// A guard waits for the route.
-    AwaitingRoute(Admission),
-    /// Bytes pass in both directions.
-    Admitted(Admission),
+/// What an answer is wanted for.
+#[derive(Debug)]
+pub(crate) enum Purpose {
+    /// To let the connection begin.
+    Open(Client),
+    /// To let the site speak before the client.
+    OpenBySite,
+    /// To let pass what could not be read.
+    PassUnread,
+    /// To keep a connection on which the site has spoken and the client has not.
+    KeepSiteSpoke(Admission),
+    /// To keep one whose guard waits for the route.
+    KeepAwaitingRoute(Admission),
+    /// To keep one on which bytes pass in both directions.
+    KeepAdmitted(Admission),
+    /// To end the wait of a guard.
+    EndWait(Admission),
 }
 
 /// Whose turn it is.
@@ -87,7 +107,7 @@ pub(crate) enum Event<'b> {
     ClientBytes(&'b [u8], bool),
     /// Bytes of the client's that could not be read.
     UnreadableBytes,
-    /// Bytes of the site's; none where it has closed.
+    /// Bytes of the site's, as far as they are read; none where it has closed.
     SiteBytes(&'b [u8]),
     /// The ClientHello was not whole in time.
     LateHello,
@@ -128,136 +148,234 @@ pub(crate) struct Effects {
     pub(crate) passes_end: bool,
 }
 
+type Next = (State, Effects);
+
 /// The next state, and what is to be done.
-pub(crate) fn step(state: State, event: Event<'_>) -> (State, Effects) {
-    let none = Effects::default;
+pub(crate) fn step(state: State, event: Event<'_>) -> Next {
     match (state, event) {
-        (State::Refused, _) => (State::Refused, none()),
-        (State::Asking(question, side), Event::Ruled(ruling)) => settle(question, side, ruling),
+        (State::Refused, _) => settled(State::Refused),
+        (State::Asking(purpose, side), Event::Ruled(ruling)) => settle(purpose, side, ruling),
         // Envoy calls again while a question is being answered: nothing passes meanwhile.
-        (asking @ State::Asking(..), _) | (asking, Event::Ruled(_)) => (asking, none()),
+        (state @ State::Asking(..), _) | (state, Event::Ruled(_)) => settled(state),
 
-        (State::Silent, Event::ClientBytes(bytes, ends)) => read(HelloReader::default(), None, bytes, ends),
-        (State::ReadingHello(reader), Event::ClientBytes(bytes, ends)) => read(reader, None, bytes, ends),
-        (State::SiteSpoke(admission), Event::ClientBytes(bytes, ends)) => {
-            read(HelloReader::default(), Some(admission), bytes, ends)
+        (state, Event::ClientBytes(bytes, ends)) => on_client_bytes(state, bytes, ends),
+        (state, Event::SiteBytes(bytes)) => on_site_bytes(state, bytes),
+        (state, Event::UnreadableBytes) if state.reads_client() => {
+            ask(Question::Unreadable, Purpose::PassUnread, Side::Client)
         }
-        (State::ReadingLateHello(reader, admission), Event::ClientBytes(bytes, ends)) => {
-            read(reader, Some(admission), bytes, ends)
-        }
-        (State::AwaitingAddress(opening), Event::ClientBytes(..)) => {
-            ask(Question::Opens(opening), Side::Client)
-        }
-        (State::AwaitingRoute(admission), Event::ClientBytes(..)) => {
-            ask(Question::Guard(admission), Side::Client)
-        }
-        (
-            State::Silent | State::ReadingHello(_) | State::SiteSpoke(_) | State::ReadingLateHello(..),
-            Event::UnreadableBytes,
-        ) => ask(Question::Unreadable, Side::Client),
 
-        // The site has closed without a word; there is nothing to hold back.
-        (state, Event::SiteBytes([])) => (state, Effects { passes_end: true, ..none() }),
-        (State::Silent, Event::SiteBytes(_)) => ask(Question::SiteOpens, Side::Site),
-        // A site that speaks into a ClientHello has not heard it.
-        (State::ReadingHello(_) | State::ReadingLateHello(..), Event::SiteBytes(_)) => {
-            ask(Question::Opens(Opening::Broken(BrokenHello::Malformed)), Side::Site)
+        (state, Event::LateHello) if state.awaits() == Awaits::Hello => {
+            ask_to_open(Client::broken(BrokenHello::Late, state.held()), Side::Neither)
         }
-        // The site is faster than the tick.
-        (State::AwaitingAddress(opening), Event::SiteBytes(_)) => ask(Question::Opens(opening), Side::Site),
-        (State::AwaitingRoute(admission), Event::SiteBytes(_)) => ask(Question::Guard(admission), Side::Site),
+        (State::AwaitingAddress(client), Event::Dialled) => ask_to_open(client, Side::Neither),
 
-        (State::ReadingHello(_) | State::ReadingLateHello(..), Event::LateHello) => {
-            ask(Question::Opens(Opening::Broken(BrokenHello::Late)), Side::Neither)
+        (State::SiteSpoke(admission), Event::Changed) => recheck(admission, Purpose::KeepSiteSpoke),
+        (State::AwaitingRoute(admission), Event::Changed) => recheck(admission, Purpose::KeepAwaitingRoute),
+        (State::Admitted(admission), Event::Changed) => recheck(admission, Purpose::KeepAdmitted),
+
+        // What is no longer waited for.
+        (state, Event::UnreadableBytes | Event::LateHello | Event::Dialled | Event::Changed) => {
+            settled(state)
         }
-        (State::AwaitingAddress(opening), Event::Dialled) => ask(Question::Opens(opening), Side::Neither),
-
-        (State::SiteSpoke(admission), Event::Changed) => recheck(Live::SiteSpoke(admission)),
-        (State::AwaitingRoute(admission), Event::Changed) => recheck(Live::AwaitingRoute(admission)),
-        (State::Admitted(admission), Event::Changed) => recheck(Live::Admitted(admission)),
-
-        // Bytes that pass, and what is no longer waited for.
-        (state, _) => (state, none()),
     }
 }
 
-fn ask(question: Question, side: Side) -> (State, Effects) {
-    let effects = Effects { ask: Some(question.clone()), ..Effects::default() };
-    (State::Asking(question, side), effects)
+fn on_client_bytes(state: State, bytes: &[u8], ends: bool) -> Next {
+    match state {
+        State::Silent => read(HelloReader::default(), None, bytes, ends),
+        State::ReadingHello(reader) => read(reader, None, bytes, ends),
+        State::SiteSpoke(admission) => read(HelloReader::default(), Some(admission), bytes, ends),
+        State::ReadingLateHello(reader, admission) => read(reader, Some(admission), bytes, ends),
+        State::AwaitingAddress(mut client) => {
+            // Whatever they are, they are held until the address is there.
+            let held = client.held + bytes.len();
+            match client.watch(bytes, ends) {
+                Ok(_) => ask_to_open(Client { held, ..client }, Side::Client),
+                Err(how) => ask_to_open(Client::broken(how, held), Side::Client),
+            }
+        }
+        State::AwaitingRoute(mut admission) => match admission.client.watch(bytes, ends) {
+            Ok(Held::Nothing) => ask_to_end_wait(admission, Side::Client),
+            Ok(Held::Hello) => settled(State::AwaitingRoute(admission)),
+            Err(how) => ask_to_open(Client::broken(how, admission.client.held), Side::Client),
+        },
+        State::Admitted(mut admission) => match admission.client.watch(bytes, ends) {
+            Ok(_) => settled(State::Admitted(admission)),
+            Err(how) => ask_to_open(Client::broken(how, admission.client.held), Side::Client),
+        },
+        state @ (State::Asking(..) | State::Refused) => settled(state),
+    }
 }
 
-fn recheck(live: Live) -> (State, Effects) {
-    ask(Question::Recheck(Box::new(live)), Side::Neither)
+fn on_site_bytes(state: State, bytes: &[u8]) -> Next {
+    match state {
+        // The site has closed without a word; there is nothing to hold back.
+        state if bytes.is_empty() => (state, Effects { passes_end: true, ..Effects::default() }),
+        State::Silent => ask(Question::SiteOpens, Purpose::OpenBySite, Side::Site),
+        // A site that speaks into a ClientHello has not heard it.
+        State::ReadingHello(_) | State::ReadingLateHello(..) => {
+            ask_to_open(Client::broken(BrokenHello::Malformed, state.held()), Side::Site)
+        }
+        // The site is faster than the tick.
+        State::AwaitingAddress(mut client) => {
+            client.watch.site(bytes);
+            ask_to_open(client, Side::Site)
+        }
+        State::AwaitingRoute(mut admission) => {
+            admission.client.watch.site(bytes);
+            ask_to_end_wait(admission, Side::Site)
+        }
+        State::Admitted(mut admission) => {
+            admission.client.watch.site(bytes);
+            settled(State::Admitted(admission))
+        }
+        state @ (State::SiteSpoke(_) | State::Asking(..) | State::Refused) => settled(state),
+    }
+}
+
+fn settled(state: State) -> Next {
+    (state, Effects::default())
+}
+
+fn ask(question: Question, purpose: Purpose, side: Side) -> Next {
+    (State::Asking(purpose, side), Effects { ask: Some(question), ..Effects::default() })
+}
+
+fn ask_to_open(client: Client, side: Side) -> Next {
+    ask(Question::Opens(client.opening.clone()), Purpose::Open(client), side)
+}
+
+fn ask_to_end_wait(admission: Admission, side: Side) -> Next {
+    ask(Question::Guard(admission.client.opening.clone()), Purpose::EndWait(admission), side)
+}
+
+fn recheck(admission: Admission, purpose: fn(Admission) -> Purpose) -> Next {
+    ask(Question::Recheck(admission.client.opening.clone()), purpose(admission), Side::Neither)
 }
 
 /// Reads bytes of a client whose opening is not known yet. `admission` is what the site's bytes were admitted by.
-fn read(mut reader: HelloReader, admission: Option<Admission>, bytes: &[u8], ends: bool) -> (State, Effects) {
+fn read(mut reader: HelloReader, admission: Option<Admission>, bytes: &[u8], ends: bool) -> Next {
+    let before = reader.seen();
     let opening = match reader.push(bytes) {
         Progress::Done(opening) => opening,
         // An end without a word: decided on, so that it makes the gateway dial nobody who is refused.
         Progress::More if ends && !reader.has_begun() => Opening::Plain,
         Progress::More if ends => Opening::Broken(BrokenHello::Malformed),
         Progress::More => {
-            let state = match admission {
+            return settled(match admission {
                 Some(admission) => State::ReadingLateHello(reader, admission),
                 None => State::ReadingHello(reader),
-            };
-            return (state, Effects::default());
+            });
         }
     };
     match admission {
         // It was decided as such when the site spoke.
-        Some(admission) if opening == Opening::Plain => (State::Admitted(admission), Effects::default()),
-        _ => ask(Question::Opens(opening), Side::Client),
+        Some(admission) if opening == Opening::Plain => settled(State::Admitted(admission)),
+        _ => {
+            let behind = bytes.get(reader.seen().saturating_sub(before)..).unwrap_or_default();
+            ask_to_open(Client::begin(opening, behind, before + bytes.len()), Side::Client)
+        }
     }
 }
 
 /// What comes of the answer to a question.
-fn settle(question: Question, side: Side, ruling: Ruling) -> (State, Effects) {
+fn settle(purpose: Purpose, side: Side, ruling: Ruling) -> Next {
     let Ruling::Admitted { pending, epoch, next_change } = ruling else {
         return (State::Refused, Effects { closes: true, ..Effects::default() });
     };
-    let admission = |opening| Admission { opening, epoch, next_change };
+    let admit = |client| Admission { client, epoch, next_change };
     // Where bytes of the site's are there, all is chosen that ever will be.
     let pending = pending.filter(|_| side != Side::Site);
-    // Bytes that the client sent before this event are held still.
-    let resumes = Effects { resumes: side != Side::Client, ..Effects::default() };
-    match question {
-        Question::SiteOpens => (State::SiteSpoke(admission(Opening::Plain)), Effects::default()),
-        Question::Unreadable => (State::Admitted(admission(Opening::Plain)), Effects::default()),
-        Question::Opens(opening) => match pending {
-            Some(Pending::Address) => (State::AwaitingAddress(opening), Effects::default()),
-            Some(Pending::Route) => (State::AwaitingRoute(admission(opening)), resumes),
-            None => (State::Admitted(admission(opening)), resumes),
-        },
-        Question::Guard(Admission { opening, epoch, next_change }) => {
-            // The guard alone was asked: what the rest was decided by has not changed.
-            let admission = Admission { opening, epoch, next_change };
+    match purpose {
+        Purpose::OpenBySite => settled(State::SiteSpoke(admit(Client::plain()))),
+        Purpose::PassUnread => settled(State::Admitted(admit(Client::plain()))),
+        Purpose::Open(client) if pending == Some(Pending::Address) => settled(State::AwaitingAddress(client)),
+        Purpose::Open(mut client) => {
+            let resumes = client.release() && side != Side::Client;
             let state = if pending.is_some() { State::AwaitingRoute } else { State::Admitted };
-            (state(admission), Effects::default())
+            (state(admit(client)), Effects { resumes, ..Effects::default() })
         }
-        Question::Recheck(live) => {
-            let state = match *live {
-                Live::SiteSpoke(before) => State::SiteSpoke(admission(before.opening)),
-                // It waits, whatever another configuration asks: the next bytes ask the guard.
-                Live::AwaitingRoute(before) => State::AwaitingRoute(admission(before.opening)),
-                // A newer configuration may ask what the older one did not.
-                Live::Admitted(before) if pending.is_some() => {
-                    State::AwaitingRoute(admission(before.opening))
-                }
-                Live::Admitted(before) => State::Admitted(admission(before.opening)),
-            };
-            (state, Effects::default())
+        // The guard alone was asked: what the rest was decided by has not changed.
+        Purpose::EndWait(admission) if pending.is_some() => settled(State::AwaitingRoute(admission)),
+        Purpose::EndWait(admission) => settled(State::Admitted(admission)),
+        Purpose::KeepSiteSpoke(before) => settled(State::SiteSpoke(admit(before.client))),
+        // It waits, whatever another configuration asks: the next bytes ask the guard.
+        Purpose::KeepAwaitingRoute(before) => settled(State::AwaitingRoute(admit(before.client))),
+        // A newer configuration may ask what the older one did not.
+        Purpose::KeepAdmitted(before) if pending.is_some() => {
+            settled(State::AwaitingRoute(admit(before.client)))
         }
+        Purpose::KeepAdmitted(before) => settled(State::Admitted(admit(before.client))),
     }
 }
+
+// === impl Client ===
+
+/// What is held of the client's bytes while it is admitted.
+enum Held {
+    Nothing,
+    /// A further ClientHello that is not whole.
+    Hello,
+}
+
+impl Client {
+    /// A client whose first bytes were read: `behind` are those behind its opening, `held` is how many there are in all.
+    fn begin(opening: Opening, behind: &[u8], held: usize) -> Self {
+        let watched = match &opening {
+            Opening::Tls { .. } => opening.clone(),
+            // What is broken is decided on as such, once.
+            Opening::Plain | Opening::Broken(_) => Opening::Plain,
+        };
+        let mut client = Self { opening, watch: HandshakeWatch::new(watched), held };
+        match client.watch.client(behind) {
+            Watched::Pass | Watched::Hold => client,
+            Watched::Refuse(how) => Self::broken(how, held),
+        }
+    }
+
+    fn plain() -> Self {
+        Self::begin(Opening::Plain, &[], 0)
+    }
+
+    fn broken(how: BrokenHello, held: usize) -> Self {
+        Self::begin(Opening::Broken(how), &[], held)
+    }
+
+    /// Shows further bytes to the watch.
+    fn watch(&mut self, bytes: &[u8], ends: bool) -> Result<Held, BrokenHello> {
+        match self.watch.client(bytes) {
+            Watched::Pass => {
+                self.held = 0;
+                Ok(Held::Nothing)
+            }
+            Watched::Hold if ends => Err(BrokenHello::Malformed),
+            Watched::Hold => {
+                self.held += bytes.len();
+                Ok(Held::Hello)
+            }
+            Watched::Refuse(how) => Err(how),
+        }
+    }
+
+    /// Lets the held bytes go, unless a further ClientHello is not whole. Whether they go.
+    fn release(&mut self) -> bool {
+        let goes = !self.watch.holds();
+        if goes {
+            self.held = 0;
+        }
+        goes
+    }
+}
+
+// === impl State ===
 
 impl State {
     /// Whether bytes of a side pass.
     pub(crate) fn passes(&self, side: Side) -> bool {
+        let is_held = self.held() > 0;
         match self {
-            Self::Admitted(_) => true,
-            Self::AwaitingRoute(_) => side == Side::Client,
+            Self::Admitted(_) => side != Side::Client || !is_held,
+            Self::AwaitingRoute(_) => side == Side::Client && !is_held,
             Self::SiteSpoke(_) => side == Side::Site,
             Self::Silent
             | Self::ReadingHello(_)
@@ -270,7 +388,7 @@ impl State {
 
     /// Whether all bytes pass, whatever they are.
     pub(crate) fn is_open(&self) -> bool {
-        matches!(self, Self::Admitted(_))
+        matches!(self, Self::Admitted(admission) if admission.client.watch.is_past())
     }
 
     /// What it waits for, besides bytes.
@@ -278,21 +396,38 @@ impl State {
         match self {
             Self::ReadingHello(_) | Self::ReadingLateHello(..) => Awaits::Hello,
             Self::AwaitingAddress(_) => Awaits::Address,
+            Self::Admitted(_) | Self::AwaitingRoute(_) if self.held() > 0 => Awaits::Hello,
             _ => Awaits::Bytes,
         }
     }
 
-    /// How many bytes of the client's have been seen and are held.
-    pub(crate) fn seen(&self) -> usize {
+    /// How many bytes of the client's have been read and are held.
+    pub(crate) fn held(&self) -> usize {
         match self {
             Self::ReadingHello(reader) | Self::ReadingLateHello(reader, _) => reader.seen(),
-            _ => 0,
+            Self::AwaitingAddress(client) => client.held,
+            Self::AwaitingRoute(admission) | Self::Admitted(admission) => admission.client.held,
+            Self::Silent | Self::SiteSpoke(_) | Self::Asking(..) | Self::Refused => 0,
         }
     }
 
     /// Whether the client's bytes are looked at.
     pub(crate) fn reads_client(&self) -> bool {
-        matches!(self, Self::Silent | Self::ReadingHello(_) | Self::SiteSpoke(_) | Self::ReadingLateHello(..))
+        match self {
+            Self::Silent | Self::ReadingHello(_) | Self::SiteSpoke(_) | Self::ReadingLateHello(..) => true,
+            Self::AwaitingAddress(client) => !client.watch.is_past(),
+            Self::AwaitingRoute(admission) | Self::Admitted(admission) => !admission.client.watch.is_past(),
+            Self::Asking(..) | Self::Refused => false,
+        }
+    }
+
+    /// Whether the site's bytes are looked at.
+    pub(crate) fn reads_site(&self) -> bool {
+        match self {
+            Self::AwaitingAddress(client) => client.watch.reads_site(),
+            Self::AwaitingRoute(admission) | Self::Admitted(admission) => admission.client.watch.reads_site(),
+            _ => false,
+        }
     }
 
     /// By what the connection is admitted, where bytes pass.

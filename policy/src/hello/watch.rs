@@ -85,6 +85,18 @@ impl HandshakeWatch {
         matches!(self.0, State::Past)
     }
 
+    /// Whether a further ClientHello has begun that is not whole: the client's bytes are held.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        matches!(&self.0, State::Watching(handshake) if handshake.hello.has_begun())
+    }
+
+    /// Whether the site's next bytes have to be shown.
+    #[must_use]
+    pub fn reads_site(&self) -> bool {
+        matches!(&self.0, State::Watching(handshake) if !handshake.is_answered)
+    }
+
     /// Bytes of the client, that follow those shown before.
     pub fn client(&mut self, bytes: &[u8]) -> Watched {
         let handshake = match &mut self.0 {
