@@ -200,7 +200,7 @@ fn a_private_address_that_is_known_later(rig: &mut Rig) -> Result<()> {
         let refused = rig.refused(rig.outer(WHO, TCP, Some(host))?, |stream| {
             stream.send(&hello)?;
             // More than the hello waits as well.
-            stream.send(b"and more")
+            stream.send(b"\x14\x03\x03\x00\x01\x01")
         })?;
         ensure!(refused.reason() == "private_upstream", "{round}: {}", refused.entry.verdict());
         ensure!(refused.reached == 0, "{round}: {} reached the site", refused.reached);
