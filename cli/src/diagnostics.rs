@@ -1,5 +1,6 @@
 //! Findings: what is wrong or surprising, where it stands, and what to do about it.
 
+use crate::terminal::{one_line, same_width};
 use crate::yaml::{Source, Span};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
@@ -107,21 +108,67 @@ impl Diagnostic {
         } else {
             format!("{}: {}", self.path, self.message)
         };
+        let (title, file) = (one_line(&title), one_line(&self.file));
         let mut group = Group::with_title(level.primary_title(title));
+        let mut shown = None;
         if let Some((source, span)) = &self.place {
-            let line = source.line(span.line).unwrap_or_default();
-            group = group.element(
-                Snippet::source(line)
-                    .line_start(usize::try_from(span.line).unwrap_or_default())
-                    .path(self.file.as_str())
-                    .annotation(AnnotationKind::Primary.span(bytes_of(line, *span))),
-            );
+            let line = Line::around(source, *span);
+            let text = same_width(&line.text).into_owned();
+            let marked = bytes_of(&text, line.span);
+            let snippet = Snippet::source(text).line_start(usize::try_from(span.line).unwrap_or_default());
+            let annotation = AnnotationKind::Primary.span(marked);
+            group = group.element(snippet.path(file.clone()).annotation(annotation));
+            shown = Some(line.span.column);
         }
         if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(help.as_str()));
+            group = group.element(Level::HELP.message(one_line(help)));
         }
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-        renderer.render(&[group])
+        let text = renderer.render(&[group]);
+        match (&self.place, shown) {
+            // Of a part of a line the columns are not those of the file.
+            (Some((_, span)), Some(shown)) if shown != span.column => {
+                let place = |column: u32| format!("{file}:{}:{column}", span.line);
+                text.replacen(&place(shown), &place(span.column), 1)
+            }
+            _ => text,
+        }
+    }
+}
+
+/// What is shown of a line.
+struct Line {
+    text: String,
+    span: Span,
+}
+
+impl Line {
+    /// How many bytes of a line are shown as they are; how many characters of a longer line are shown before a place, and how many from it on.
+    const LONG: usize = 1000;
+    const BEFORE: u32 = 60;
+    const BEHIND: usize = 200;
+
+    /// The line of a place, or as much around it as helps: a file may be one line of megabytes.
+    fn around(source: &Source, span: Span) -> Self {
+        let begin = source.offset(span.line, 1).unwrap_or_default();
+        let line = source.text.get(begin..).unwrap_or_default();
+        let is_short = line.len() <= Self::LONG
+            || line.bytes().take(Self::LONG).any(|byte| matches!(byte, b'\n' | b'\r'));
+        if is_short {
+            return Self { text: source.line(span.line).unwrap_or_default().to_owned(), span };
+        }
+        let first = span.column.saturating_sub(Self::BEFORE).max(1);
+        let start = source.offset(span.line, first).unwrap_or_default();
+        let rest = source.text.get(start..).unwrap_or_default();
+        let text: String = rest
+            .chars()
+            .take_while(|character| !matches!(character, '\n' | '\r'))
+            .take(Self::BEHIND)
+            .collect();
+        let shift = first - 1;
+        let span =
+            Span { column: span.column - shift, end_column: span.end_column.saturating_sub(shift), ..span };
+        Self { text, span }
     }
 }
 

@@ -23,12 +23,14 @@ mod schema;
 mod source;
 mod strict;
 mod suggest;
+mod terminal;
 mod yaml;
 mod yaml_out;
 
 use clap::Parser;
 use cli::Cli;
 use exit::Exit;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// Runs the command of this process's arguments.
@@ -38,7 +40,15 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let usage_error = error.use_stderr();
-            let _ = error.print();
+            if usage_error {
+                // It repeats what was given, of which no line end may begin a line here.
+                let given = std::env::args_os()
+                    .map(|argument| terminal::one_line(&argument.to_string_lossy()).into_owned());
+                let error = Cli::try_parse_from(given).err().unwrap_or(error);
+                let _ = write!(std::io::stderr(), "{}", terminal::harmless(&error.to_string()));
+            } else {
+                let _ = error.print();
+            }
             // clap would exit with 2, which here means "denied".
             return if usage_error { Exit::Error } else { Exit::Ok }.into();
         }

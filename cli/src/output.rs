@@ -1,6 +1,7 @@
 //! What goes to standard output, and what to standard error.
 
 use crate::diagnostics::{Diagnostic, Finding};
+use crate::terminal::{harmless, harmless_json, one_line};
 use clap::ValueEnum;
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
@@ -58,25 +59,27 @@ impl Output {
         }
     }
 
-    /// Writes a result. A reader that went away (`| head`) is no error.
+    /// Writes a result, without any control characters but line ends and tabs.
     pub(crate) fn print(self, text: &str) {
-        let mut out = std::io::stdout().lock();
-        let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-        let _ = write!(out, "{text}{newline}").and_then(|()| out.flush());
+        write_out(&harmless(text));
+    }
+
+    /// Writes a result that has colours of ours; what it shows of any input has to be harmless already.
+    pub(crate) fn print_styled(self, text: &str) {
+        write_out(text);
     }
 
     /// Writes a result as JSON.
     pub(crate) fn print_json(self, value: &impl Serialize) {
         match serde_json::to_string_pretty(value) {
-            Ok(text) => self.print(&text),
+            Ok(text) => write_out(&harmless_json(&text)),
             Err(error) => self.note(&format!("error: {error}")),
         }
     }
 
-    /// Says something beside the result.
+    /// Says something beside the result, in a line.
     pub(crate) fn note(self, text: &str) {
-        let mut err = std::io::stderr().lock();
-        let _ = writeln!(err, "{text}");
+        write_err(&one_line(text));
     }
 
     /// Says why there is no result: findings for people on standard error, for programs as the result.
@@ -88,7 +91,7 @@ impl Output {
         }
         for (at, diagnostic) in diagnostics.iter().enumerate() {
             if at > 0 {
-                self.note("");
+                write_err("");
             }
             self.note_finding(diagnostic);
         }
@@ -96,6 +99,18 @@ impl Output {
 
     /// A finding on standard error.
     pub(crate) fn note_finding(self, diagnostic: &Diagnostic) {
-        self.note(&diagnostic.render(self.uses_color(std::io::stderr().is_terminal())));
+        write_err(&diagnostic.render(self.uses_color(std::io::stderr().is_terminal())));
     }
+}
+
+/// A reader that went away (`| head`) is no error.
+fn write_out(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    let _ = write!(out, "{text}{newline}").and_then(|()| out.flush());
+}
+
+fn write_err(text: &str) {
+    let mut err = std::io::stderr().lock();
+    let _ = writeln!(err, "{text}");
 }

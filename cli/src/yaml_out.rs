@@ -1,6 +1,7 @@
 //! Configurations as text: YAML for people, JSON for size.
 
-use crate::yaml::{Value, resolve};
+use crate::terminal::harmless_json;
+use crate::yaml::{Value, other_reading, resolve};
 use egress_policy::config::Json;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use std::fmt::Write as _;
@@ -120,23 +121,40 @@ fn flow(json: &Json) -> String {
             let entries = object.0.iter().map(|(key, value)| format!("{}: {}", scalar(key), flow(value)));
             format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
         }
-        other => serde_json::to_string(&Tree(other)).unwrap_or_default(),
+        Json::Number(number) => scalar_number(*number),
+        Json::Null => "null".to_owned(),
+        Json::Bool(value) => value.to_string(),
     }
 }
 
-/// A string, in quotes where YAML 1.1 or 1.2 could read it as anything else.
+/// A number that YAML 1.1 reads as one, too: with a point and a sign where there is an exponent.
+fn scalar_number(number: f64) -> String {
+    let text = serde_json::to_string(&Tree(&Json::Number(number))).unwrap_or_default();
+    let Some((mantissa, exponent)) = text.split_once('e') else {
+        return text;
+    };
+    let point = if mantissa.contains('.') { "" } else { ".0" };
+    let sign = if exponent.starts_with(['-', '+']) { "" } else { "+" };
+    format!("{mantissa}{point}e{sign}{exponent}")
+}
+
+/// A string, in quotes where YAML 1.1 or 1.2 could read it as anything else; what is no printable character of both is an escape.
 fn scalar(text: &str) -> String {
     let plain = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/')
         && text.ends_with(|last: char| last.is_ascii_alphanumeric() || last == '/')
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'/'))
         && matches!(resolve(text), Value::Text(_))
-        && !matches!(text.to_ascii_lowercase().as_str(), "y" | "n" | "yes" | "no" | "on" | "off");
-    if plain { text.to_owned() } else { serde_json::to_string(text).unwrap_or_default() }
+        && other_reading(text).is_none();
+    if plain {
+        return text.to_owned();
+    }
+    harmless_json(&serde_json::to_string(text).unwrap_or_default()).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use egress_policy::config::Object;
 
     #[test]
     fn what_is_written_reads_the_same() {
@@ -149,6 +167,48 @@ mod tests {
         let text = yaml(&json);
         let source = std::rc::Rc::new(crate::yaml::Source::new("t", text));
         assert_eq!(source.documents().unwrap()[0].to_json(), json, "{}", source.text);
+    }
+
+    /// Strings that some reader of YAML takes for something else, and characters that some reader of YAML does not take.
+    #[test]
+    fn every_string_reads_the_same() {
+        let words = "yes No ON off y N true Null ~ 010 0o17 0x1F 1_000 0b1 1e3 .5 .inf -.INF .nan = << 12:30:45 2026-12-31 - ? :";
+        let characters =
+            (0..=0x17f_u32).chain([0x2028, 0x2029, 0x202e, 0x2066, 0xfeff, 0xfffd, 0x1_f600, 0x10_ffff]);
+        let mut strings: Vec<String> = words.split(' ').map(ToOwned::to_owned).collect();
+        for character in characters.filter_map(char::from_u32) {
+            strings.extend([
+                format!("{character}"),
+                format!("a{character}b"),
+                format!("{character} "),
+                format!("- {character}\n"),
+            ]);
+        }
+        let list = Json::List(strings.iter().map(|text| Json::Text(text.as_str().into())).collect());
+        let keys = Json::Object(Object(
+            strings.iter().map(|text| (text.as_str().into(), list.clone())).take(40).collect(),
+        ));
+        let text = yaml(&keys);
+        assert!(text.chars().all(|character| character == '\n' || !crate::yaml::is_unprintable(character)));
+        let source = std::rc::Rc::new(crate::yaml::Source::new("t", text));
+        assert_eq!(source.documents().unwrap()[0].to_json(), keys);
+        for line in yaml(&list).lines() {
+            let plain = line.strip_prefix("- ").unwrap_or(line);
+            assert!(plain.starts_with(['"', '[']) || other_reading(plain).is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_numbers_in_both_versions() {
+        for (number, text) in
+            [(443.0, "443"), (2.5, "2.5"), (1e300, "1.0e+300"), (1.5e-9, "1.5e-9"), (-0.0, "0")]
+        {
+            let written = scalar_number(number);
+            assert_eq!(resolve(&written), Value::Number(number), "{written}");
+            if number != 0.0 {
+                assert_eq!(written, text);
+            }
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::judge::{self, Judges};
 use crate::output::Output;
 use crate::request_log;
+use crate::terminal::one_line;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -96,7 +97,7 @@ pub(crate) fn run(args: &Args, output: Output) -> Outcome {
     if output.is_json() {
         output.print_json(&report);
     } else {
-        output.print(&text(&report, output.color_on_stdout()));
+        output.print_styled(&text(&report, output.color_on_stdout()));
     }
     Ok(if failed == 0 { Exit::Ok } else { Exit::Error })
 }
@@ -130,9 +131,10 @@ fn text(report: &Report, color: bool) -> String {
         let mark = if line.ok { paint("ok", 32) } else { paint("FAILED", 31) };
         let reason = line.reason.as_deref().map(|reason| format!(" {reason}")).unwrap_or_default();
         let would = line.would.as_deref().map(|would| format!(" {would}")).unwrap_or_default();
-        let _ = writeln!(text, "{mark} {}: {}{reason}{would}", line.name, line.verdict);
+        let told = format!("{}: {}{reason}{would}", line.name, line.verdict);
+        let _ = writeln!(text, "{mark} {}", one_line(&told));
         for differs in &line.differs {
-            let _ = writeln!(text, "    {differs}");
+            let _ = writeln!(text, "    {}", one_line(differs));
         }
     }
     let _ = writeln!(text, "{} passed, {} failed", report.passed, report.failed);

@@ -6,6 +6,7 @@ mod steps;
 
 use crate::judge::{Judge, Outcome};
 use crate::request::Request;
+use crate::terminal::one_line;
 use policies::PolicyAnswer;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -58,7 +59,7 @@ impl Explanation {
             self.outcome.verdict.to_owned()
         };
         let reason = self.outcome.reason.as_deref().unwrap_or("mode DRY_RUN lets everything pass");
-        let _ = writeln!(text, "verdict: {verdict}\nreason:  {reason}");
+        let _ = writeln!(text, "verdict: {verdict}\nreason:  {}", one_line(reason));
         if let Some(would) = &self.outcome.would {
             let _ = writeln!(text, "would:   {would}");
         }
@@ -68,7 +69,7 @@ impl Explanation {
         let _ = writeln!(text, "\nSteps");
         let width = self.steps.iter().map(|step| step.step.len()).max().unwrap_or_default();
         for step in &self.steps {
-            let _ = writeln!(text, "  {}  {:width$}  {}", step.number, step.step, step.result);
+            let _ = writeln!(text, "  {}  {:width$}  {}", step.number, step.step, one_line(&step.result));
         }
         let _ = writeln!(text, "\nPolicies that apply");
         if self.policies.is_empty() {

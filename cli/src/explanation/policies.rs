@@ -4,6 +4,7 @@ use super::fields::{self, Context};
 use crate::judge::Judge;
 use crate::request::Request;
 use crate::source::Node;
+use crate::terminal::one_line;
 use egress_policy::rules::{Action, Policy, PolicyMode, Predicate, Rule};
 use egress_policy::{Attributes as _, Facts, Truth};
 use serde::Serialize;
@@ -168,7 +169,7 @@ impl PolicyAnswer {
     pub(super) fn write(&self, text: &mut String) {
         let note = self.inactive.map(|inactive| format!(" ({inactive})")).unwrap_or_default();
         let answer = if self.matches { "matches" } else { "does not match" };
-        let _ = writeln!(text, "  {} {}{note}: {answer}", self.action, self.policy);
+        let _ = writeln!(text, "  {} {}{note}: {answer}", self.action, one_line(&self.policy));
         if self.rules.is_empty() {
             let _ = writeln!(text, "      it has no rules: it allows nothing");
         }
@@ -176,7 +177,7 @@ impl PolicyAnswer {
             let matches = if rule.matches { ": matches" } else { "" };
             let _ = writeln!(text, "      rule[{}] {}{matches}", rule.rule, rule.truth);
             for why in &rule.why {
-                let _ = writeln!(text, "          {why}");
+                let _ = writeln!(text, "          {}", one_line(why));
             }
         }
     }

@@ -1,10 +1,11 @@
 //! The files: what stands at their head, and how they are written or compared.
 
+use crate::source::read_file;
 use crate::yaml_out::yaml;
 use egress_policy::config::Json;
 use std::fmt::Write as _;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 pub(super) const WORKLOAD: &str = "The gateway itself.";
@@ -56,17 +57,47 @@ impl File {
     }
 }
 
-/// Writes the files into a folder, which is made where there is none.
+/// Writes the files into a folder, which is made where there is none. Nothing is written through a link, nor half.
 pub(crate) fn write(dir: &Path, files: &[File]) -> io::Result<()> {
     fs::create_dir_all(dir)?;
-    files.iter().try_for_each(|file| fs::write(dir.join(file.name), &file.text))
+    refuse_others(dir, fs::FileType::is_dir)?;
+    for file in files {
+        let path = dir.join(file.name);
+        refuse_others(&path, fs::FileType::is_file)?;
+        // What is there is replaced as a whole: a link that is put there meanwhile is replaced, not followed.
+        let fresh = dir.join(format!(".{}.new", file.name));
+        let _ = fs::remove_file(&fresh);
+        let mut new = fs::File::create_new(&fresh)?;
+        new.write_all(file.text.as_bytes())?;
+        fs::rename(&fresh, &path)?;
+    }
+    Ok(())
+}
+
+/// An error where something is there that is not what is written here.
+fn refuse_others(path: &Path, is_ours: impl Fn(&fs::FileType) -> bool) -> io::Result<()> {
+    let kind = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata.file_type(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if is_ours(&kind) {
+        return Ok(());
+    }
+    let what = if kind.is_symlink() {
+        "a link, through which nothing is written"
+    } else {
+        "something else is there"
+    };
+    Err(io::Error::other(format!("{}: {what}; remove it", path.display())))
 }
 
 /// In what a folder differs from the files: one line each. Files that are not ours are not looked at.
 pub(crate) fn compare(dir: &Path, files: &[File]) -> Vec<String> {
-    let differs = |file: &File| match fs::read_to_string(dir.join(file.name)) {
-        Ok(text) if text == file.text => None,
-        Ok(text) => {
+    let differs = |file: &File| match read_file(&dir.join(file.name)) {
+        Ok(bytes) if bytes == file.text.as_bytes() => None,
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
             let line =
                 text.lines().zip(file.text.lines()).take_while(|(left, right)| left == right).count() + 1;
             Some(format!("{}: differs from line {line} on", file.name))

@@ -11,4 +11,4 @@ pub(crate) use index::Index;
 pub(crate) use node::{Entry, Node, Place, Value, Which};
 pub(crate) use parse::{MAX_BYTES, YamlError, parse};
 pub(crate) use scalar::{other_reading, resolve};
-pub(crate) use text::{Source, Span};
+pub(crate) use text::{Source, Span, is_unprintable};

@@ -14,3 +14,5 @@ mod scenarios;
 mod schema;
 #[cfg(test)]
 mod suggest;
+#[cfg(test)]
+mod terminal;
