@@ -74,6 +74,12 @@ pub fn added(with: &[f64], without: &[f64]) -> Estimate {
     bootstrap([with, without], |[with, without]| difference(with, without))
 }
 
+/// What one costs, as a multiple of another.
+#[must_use]
+pub fn ratio(one: &[f64], other: &[f64]) -> Estimate {
+    bootstrap([one, other], |[one, other]| median(one) / median(other))
+}
+
 /// How many times as much `with` adds to `without` as `other` does.
 #[must_use]
 pub fn ratio_of_added(with: &[f64], other: &[f64], without: &[f64]) -> Estimate {

@@ -3,12 +3,13 @@
 use anyhow::{Context as _, Result};
 use egress_lab::shape::Kind;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{AT_ONCE, Rig, as_f64, shuffled};
 use crate::cpu;
 use crate::gateway::{Field, Lane, What};
 use crate::shapes::Shape;
-use crate::stats::{Estimate, Random, added, estimate};
+use crate::stats::{Estimate, Random, added, estimate, ratio};
 
 /// One filter's connections.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -21,9 +22,13 @@ pub struct Connections {
     pub per_second: Estimate,
     /// What the filter adds, µs.
     pub added: Estimate,
+    /// What a connection costs, as a multiple of what it costs with our filter and 10 policies.
+    pub to_smallest: Estimate,
 }
 
 const SHAPE: Shape = Shape::Namespaces;
+/// The lane of our filter with the fewest policies.
+const SMALLEST: usize = 3;
 
 /// Measures.
 ///
@@ -37,6 +42,8 @@ pub fn measure(rig: &Rig) -> Result<Vec<Connections>> {
         lane("wasm, three host calls", What::Baseline(3)),
         Lane::ours(SHAPE, 10),
         Lane::ours(SHAPE, 10_000),
+        Lane::ours(SHAPE, 100_000),
+        Lane::new("ours, 100000 that expire", What::Ours(expiring(100_000)), SHAPE.probe(100_000)),
     ];
     for policies in [150, 10_000] {
         let what = What::Native(SHAPE.config(policies));
@@ -60,6 +67,7 @@ pub fn measure(rig: &Rig) -> Result<Vec<Connections>> {
         }
     }
     let without = costs.first().context("no lanes")?;
+    let smallest = costs.get(SMALLEST).context("no lanes")?;
     let named = field.lanes().iter().zip(&costs);
     Ok(named
         .map(|(lane, with)| {
@@ -69,7 +77,27 @@ pub fn measure(rig: &Rig) -> Result<Vec<Connections>> {
                 cpu: estimate(with),
                 per_second: estimate(&rates),
                 added: added(with, without),
+                to_smallest: ratio(with, smallest),
             }
         })
         .collect())
+}
+
+/// Policies that all expire, each at an instant of its own.
+fn expiring(policies: usize) -> Value {
+    let mut config = SHAPE.config(policies);
+    let items = config.get_mut("policies").and_then(Value::as_array_mut);
+    for (at, policy) in items.into_iter().flatten().enumerate() {
+        let expires = format!(
+            "2100-01-{:02}T{:02}:{:02}:{:02}Z",
+            1 + at / 86_400,
+            at / 3_600 % 24,
+            at / 60 % 60,
+            at % 60
+        );
+        if let Some(policy) = policy.as_object_mut() {
+            policy.insert("expires".to_owned(), expires.into());
+        }
+    }
+    config
 }

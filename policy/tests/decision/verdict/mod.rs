@@ -14,6 +14,7 @@ mod private;
 mod steps;
 mod tokens;
 mod unreadable;
+mod waiting;
 
 use crate::oracle;
 use crate::support::{Request, Said, engine, said_by};
