@@ -8,6 +8,7 @@ use egress_policy::config::{Effect, Mode};
 use egress_policy::{ConfigError, Protocol};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// How often a second's work is looked for.
 const TICK_MILLISECONDS: u32 = 1_000;
@@ -21,7 +22,7 @@ const MAX_ERRORS_LOGGED: usize = 100;
 pub struct PluginInstance {
     worker: Rc<Worker>,
     /// None until the first was accepted.
-    config: RefCell<Option<Rc<LoadedConfig>>>,
+    config: RefCell<Option<Arc<LoadedConfig>>>,
     /// The name that Envoy knows the plugin by; it stays while configurations change.
     name: RefCell<Box<str>>,
     pub(crate) admissions: RefCell<Admissions>,
@@ -57,7 +58,7 @@ impl PluginInstance {
     }
 
     /// Takes a configuration that was parsed before.
-    pub fn install(&self, name: &[u8], config: Rc<LoadedConfig>) {
+    pub fn install(&self, name: &[u8], config: Arc<LoadedConfig>) {
         log_accepted(&config);
         self.unload();
         self.name.replace(String::from_utf8_lossy(name).into());
@@ -92,7 +93,7 @@ impl PluginInstance {
     }
 
     /// The configuration of this instance.
-    pub(crate) fn config(&self) -> Option<Rc<LoadedConfig>> {
+    pub(crate) fn config(&self) -> Option<Arc<LoadedConfig>> {
         self.config.borrow().clone()
     }
 

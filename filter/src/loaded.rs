@@ -1,7 +1,7 @@
 //! A configuration that was accepted, and what is kept beside it on one worker.
 
 use egress_policy::{Config, ConfigError, Engine};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A configuration that was accepted.
 pub struct LoadedConfig {
@@ -16,9 +16,9 @@ impl LoadedConfig {
     ///
     /// # Errors
     /// Every error of the configuration, each with its path.
-    pub fn parse(bytes: &[u8]) -> Result<Rc<Self>, Vec<ConfigError>> {
+    pub fn parse(bytes: &[u8]) -> Result<Arc<Self>, Vec<ConfigError>> {
         let (config, text) = Config::parse_with_text(bytes)?;
-        Ok(Rc::new(Self { hash: short_hash(&text), engine: Engine::new(config) }))
+        Ok(Arc::new(Self { hash: short_hash(&text), engine: Engine::new(config) }))
     }
 }
 
@@ -28,4 +28,25 @@ fn short_hash(bytes: &[u8]) -> Box<str> {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
     format!("{hash:016x}").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_workers_can_share_a_configuration() {
+        fn is_shared<T: Send + Sync>(_: &T) {}
+        is_shared(&*LoadedConfig::parse(b"{}").unwrap());
+    }
+
+    #[test]
+    fn the_hash_of_a_bundle_is_that_of_what_is_inside() {
+        // `{}`, compressed by zlib.
+        let bundle = br#"{"bundle": "eNqrrgUAAXUA+Q=="}"#;
+        let inside = LoadedConfig::parse(b"{}").unwrap();
+        assert_eq!(LoadedConfig::parse(bundle).unwrap().hash, inside.hash);
+        assert_ne!(LoadedConfig::parse(b" {}").unwrap().hash, inside.hash);
+        assert_eq!(inside.hash.len(), 16);
+    }
 }

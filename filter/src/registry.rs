@@ -9,7 +9,7 @@
 
 use crate::loaded::LoadedConfig;
 use egress_policy::Protocol;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// How often something has changed: a configuration was loaded or given up, or another one is in force at a listener.
 /// Where this has not changed, nothing has.
@@ -39,28 +39,28 @@ struct Plugin {
 }
 
 struct Loaded {
-    config: Rc<LoadedConfig>,
+    config: Arc<LoadedConfig>,
     since: Epoch,
 }
 
 struct Listener {
     address: Box<[u8]>,
     /// The configuration that the last new connection came to, and when.
-    config: Rc<LoadedConfig>,
+    config: Arc<LoadedConfig>,
     confirmed: Epoch,
 }
 
 /// Where a connection came from: its instance's configuration, and when.
 #[derive(Clone)]
 pub(crate) struct Origin {
-    pub(crate) config: Rc<LoadedConfig>,
+    pub(crate) config: Arc<LoadedConfig>,
     pub(crate) epoch: Epoch,
 }
 
 /// The configurations that a connection has to satisfy, the newest last.
 pub(crate) struct Deciding {
-    pub(crate) others: Vec<Rc<LoadedConfig>>,
-    pub(crate) newest: Rc<LoadedConfig>,
+    pub(crate) others: Vec<Arc<LoadedConfig>>,
+    pub(crate) newest: Arc<LoadedConfig>,
 }
 
 // === impl Registry ===
@@ -72,13 +72,13 @@ impl Registry {
     }
 
     /// A configuration was accepted.
-    pub(crate) fn load(&mut self, name: &str, config: &Rc<LoadedConfig>) {
+    pub(crate) fn load(&mut self, name: &str, config: &Arc<LoadedConfig>) {
         self.load_as(name, config.engine.settings().protocol, config);
     }
 
-    fn load_as(&mut self, name: &str, protocol: Protocol, config: &Rc<LoadedConfig>) {
+    fn load_as(&mut self, name: &str, protocol: Protocol, config: &Arc<LoadedConfig>) {
         self.epoch.0 += 1;
-        let loaded = Loaded { config: Rc::clone(config), since: self.epoch };
+        let loaded = Loaded { config: Arc::clone(config), since: self.epoch };
         match self.plugin_mut(name, protocol) {
             Some(plugin) => plugin.loaded.push(loaded),
             None => self.plugins.push(Plugin {
@@ -93,7 +93,7 @@ impl Registry {
     }
 
     /// Envoy has given up a configuration. If it was in force, the one before it is again.
-    pub(crate) fn unload(&mut self, name: &str, config: &Rc<LoadedConfig>) {
+    pub(crate) fn unload(&mut self, name: &str, config: &Arc<LoadedConfig>) {
         for plugin in self.plugins.iter_mut().filter(|plugin| *plugin.name == *name) {
             plugin.unload(config);
         }
@@ -102,9 +102,9 @@ impl Registry {
     }
 
     /// The newest configuration of each type under a plugin's name.
-    pub(crate) fn newest(&self, name: &str) -> Vec<Rc<LoadedConfig>> {
+    pub(crate) fn newest(&self, name: &str) -> Vec<Arc<LoadedConfig>> {
         let of_name = self.plugins.iter().filter(|plugin| *plugin.name == *name);
-        of_name.filter_map(|plugin| plugin.loaded.last()).map(|loaded| Rc::clone(&loaded.config)).collect()
+        of_name.filter_map(|plugin| plugin.loaded.last()).map(|loaded| Arc::clone(&loaded.config)).collect()
     }
 
     /// A new connection came to an instance, which is loaded as NETWORK then. `listener` reads the gateway's address that it came to; it is asked only
@@ -112,7 +112,7 @@ impl Registry {
     pub(crate) fn connect(
         &mut self,
         name: &str,
-        config: &Rc<LoadedConfig>,
+        config: &Arc<LoadedConfig>,
         listener: impl FnOnce() -> Option<Vec<u8>>,
     ) -> Origin {
         let network = Protocol::Network;
@@ -128,7 +128,7 @@ impl Registry {
         {
             self.epoch.0 += 1;
         }
-        Origin { config: Rc::clone(config), epoch: self.epoch }
+        Origin { config: Arc::clone(config), epoch: self.epoch }
     }
 
     /// The configurations that a connection has to satisfy now.
@@ -140,9 +140,9 @@ impl Registry {
     ) -> Deciding {
         let plugin = self.plugins.iter().find(|plugin| plugin.is(name, Protocol::Network));
         match plugin.map(|plugin| (plugin, plugin.loaded.as_slice())) {
-            None | Some((_, [])) => Deciding { others: Vec::new(), newest: Rc::clone(&origin.config) },
+            None | Some((_, [])) => Deciding { others: Vec::new(), newest: Arc::clone(&origin.config) },
             // Also where it took the place of the connection's own.
-            Some((_, [only])) => Deciding { others: Vec::new(), newest: Rc::clone(&only.config) },
+            Some((_, [only])) => Deciding { others: Vec::new(), newest: Arc::clone(&only.config) },
             Some((plugin, _)) => plugin.deciding(origin, listener()),
         }
     }
@@ -159,41 +159,41 @@ impl Plugin {
         *self.name == *name && self.protocol == protocol
     }
 
-    fn unload(&mut self, config: &Rc<LoadedConfig>) {
-        self.loaded.retain(|loaded| !Rc::ptr_eq(&loaded.config, config));
-        self.listeners.retain(|listener| !Rc::ptr_eq(&listener.config, config));
+    fn unload(&mut self, config: &Arc<LoadedConfig>) {
+        self.loaded.retain(|loaded| !Arc::ptr_eq(&loaded.config, config));
+        self.listeners.retain(|listener| !Arc::ptr_eq(&listener.config, config));
         if self.loaded.len() <= 1 {
             self.listeners.clear();
             self.is_contested = false;
         }
     }
 
-    fn loaded_since(&self, config: &Rc<LoadedConfig>) -> Option<Epoch> {
-        self.loaded.iter().find(|loaded| Rc::ptr_eq(&loaded.config, config)).map(|loaded| loaded.since)
+    fn loaded_since(&self, config: &Arc<LoadedConfig>) -> Option<Epoch> {
+        self.loaded.iter().find(|loaded| Arc::ptr_eq(&loaded.config, config)).map(|loaded| loaded.since)
     }
 
     /// A configuration takes new connections at a listener. Whether that changes what decides there.
-    fn confirm(&mut self, config: &Rc<LoadedConfig>, now: Epoch, address: Option<Vec<u8>>) -> bool {
+    fn confirm(&mut self, config: &Arc<LoadedConfig>, now: Epoch, address: Option<Vec<u8>>) -> bool {
         let (Some(address), Some(since)) = (address, self.loaded_since(config)) else {
             return !std::mem::replace(&mut self.is_contested, true);
         };
         let changes = match self.listeners.iter_mut().find(|listener| *listener.address == *address) {
             None => {
-                let (address, config) = (address.into(), Rc::clone(config));
+                let (address, config) = (address.into(), Arc::clone(config));
                 self.listeners.push(Listener { address, config, confirmed: now });
                 false
             }
-            Some(listener) if Rc::ptr_eq(&listener.config, config) => {
+            Some(listener) if Arc::ptr_eq(&listener.config, config) => {
                 listener.confirmed = now;
                 false
             }
             Some(listener) => {
                 // It was loaded before the other one was in force here: this is no update, and the other may come back.
                 let returns = since <= listener.confirmed;
-                listener.config = Rc::clone(config);
+                listener.config = Arc::clone(config);
                 listener.confirmed = now;
                 // The newest is what gauges speak of.
-                if let Some(at) = self.loaded.iter().position(|loaded| Rc::ptr_eq(&loaded.config, config)) {
+                if let Some(at) = self.loaded.iter().position(|loaded| Arc::ptr_eq(&loaded.config, config)) {
                     let loaded = self.loaded.remove(at);
                     self.loaded.push(loaded);
                 }
@@ -218,7 +218,7 @@ impl Plugin {
         };
         let is_loaded = self.loaded_since(base).is_some();
         let later = self.loaded.iter().filter(|loaded| loaded.since > since).map(|loaded| &loaded.config);
-        let later = later.filter(|config| !Rc::ptr_eq(config, base));
+        let later = later.filter(|config| !Arc::ptr_eq(config, base));
         let base = is_loaded.then_some(base);
         Deciding::of(base.into_iter().chain(later))
             .or_else(|| Deciding::of(all()))
@@ -232,7 +232,7 @@ impl Plugin {
         };
         let differ = self.listeners.iter().enumerate().any(|(at, one)| {
             self.listeners.iter().skip(at + 1).any(|other| {
-                !Rc::ptr_eq(&one.config, &other.config)
+                !Arc::ptr_eq(&one.config, &other.config)
                     && is_in_force_after(one, other)
                     && is_in_force_after(other, one)
             })
@@ -250,19 +250,19 @@ impl Plugin {
 // === impl Deciding ===
 
 impl Deciding {
-    fn only(config: &Rc<LoadedConfig>) -> Self {
-        Self { others: Vec::new(), newest: Rc::clone(config) }
+    fn only(config: &Arc<LoadedConfig>) -> Self {
+        Self { others: Vec::new(), newest: Arc::clone(config) }
     }
 
     /// `None` for no configurations.
-    fn of<'c>(configs: impl Iterator<Item = &'c Rc<LoadedConfig>>) -> Option<Self> {
-        let mut others: Vec<_> = configs.map(Rc::clone).collect();
+    fn of<'c>(configs: impl Iterator<Item = &'c Arc<LoadedConfig>>) -> Option<Self> {
+        let mut others: Vec<_> = configs.map(Arc::clone).collect();
         let newest = others.pop()?;
         Some(Self { others, newest })
     }
 
     /// All of them, the newest last.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Rc<LoadedConfig>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<LoadedConfig>> {
         self.others.iter().chain([&self.newest])
     }
 }

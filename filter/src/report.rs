@@ -6,7 +6,7 @@ use crate::loaded::LoadedConfig;
 use crate::metrics::{self, Count, Metrics};
 use egress_policy::{Decision, Facts};
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Tells decisions, for all plugins of one worker.
 #[derive(Default)]
@@ -48,7 +48,7 @@ impl Reporter {
     }
 
     /// Sets the gauges of a plugin's name by the configurations in force under it.
-    pub(crate) fn describe(&self, host: &dyn Host, plugin: &str, in_force: &[Rc<LoadedConfig>]) {
+    pub(crate) fn describe(&self, host: &dyn Host, plugin: &str, in_force: &[Arc<LoadedConfig>]) {
         self.metrics.borrow_mut().describe(host, plugin, in_force);
     }
 }

@@ -12,7 +12,7 @@ use egress_policy::config::Effect;
 use egress_policy::{Decision, Facts, Peer, Verdict};
 use rustc_hash::FxHashMap;
 use std::fmt::Write as _;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The label value of those beyond what is told apart.
 const OTHER: &str = "other";
@@ -166,7 +166,7 @@ impl Metrics {
 
     /// Sets the gauges of a plugin's name by the configurations in force under it: one for each type; none where Envoy has
     /// given up the plugin.
-    pub(crate) fn describe(&mut self, host: &dyn Host, plugin: &str, in_force: &[Rc<LoadedConfig>]) {
+    pub(crate) fn describe(&mut self, host: &dyn Host, plugin: &str, in_force: &[Arc<LoadedConfig>]) {
         let at = self.described.iter().position(|(known, _)| **known == *plugin);
         let before = at.map(|at| self.described.swap_remove(at).1).unwrap_or_default();
         if before.is_empty() && in_force.is_empty() {
@@ -258,6 +258,7 @@ fn expiring(host: &dyn Host, config: &LoadedConfig) -> usize {
 mod tests {
     use super::*;
     use crate::scripted::ScriptedHost;
+    use std::rc::Rc;
 
     #[test]
     fn names_come_behind_their_labels() {

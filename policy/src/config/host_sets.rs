@@ -7,16 +7,16 @@ use crate::Fault;
 use crate::names::is_dns_subdomain;
 use crate::patterns::HostPattern;
 use crate::rules::{HostEntry, HostSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Up to how many sets the nearest to a misspelt name is looked for.
 const MAX_GUESSED: usize = 1000;
 
 /// The sets, sorted by name.
-pub(super) struct HostSets(Vec<Rc<HostSet>>);
+pub(super) struct HostSets(Vec<Arc<HostSet>>);
 
 impl HostSets {
-    fn get(&self, name: &str) -> Option<&Rc<HostSet>> {
+    fn get(&self, name: &str) -> Option<&Arc<HostSet>> {
         let at = self.0.binary_search_by(|set| (*set.name).cmp(name)).ok()?;
         self.0.get(at)
     }
@@ -27,7 +27,7 @@ impl HostSets {
             return HostPattern::parse(text).map(HostEntry::Pattern);
         };
         if let Some(set) = self.get(name) {
-            return Ok(HostEntry::Set(Rc::clone(set)));
+            return Ok(HostEntry::Set(Arc::clone(set)));
         }
         if let Some((set, _)) = name.split_once(':')
             && self.get(set).is_some()
@@ -44,13 +44,13 @@ impl HostSets {
         })
     }
 
-    pub(super) fn into_sets(self) -> Vec<Rc<HostSet>> {
+    pub(super) fn into_sets(self) -> Vec<Arc<HostSet>> {
         self.0
     }
 }
 
 pub(super) fn read(reader: &mut Reader, top: &Entries<'_>) -> HostSets {
-    let mut sets: Vec<Rc<HostSet>> = Vec::new();
+    let mut sets: Vec<Arc<HostSet>> = Vec::new();
     let path = top.path.key("hostSets");
     let Some(entries) = top.get("hostSets").and_then(|json| reader.map(json, &path)) else {
         return HostSets(sets);
@@ -66,7 +66,7 @@ pub(super) fn read(reader: &mut Reader, top: &Entries<'_>) -> HostSets {
         }
         let patterns = read_patterns(reader, json, &path);
         // A set with an error in it keeps its name, so that those who use it are not blamed as well.
-        sets.push(Rc::new(HostSet { name: name.into(), patterns }));
+        sets.push(Arc::new(HostSet { name: name.into(), patterns }));
     }
     // Of a name that is written twice, which is an error, the first stays.
     sets.sort_by(|one, other| one.name.cmp(&other.name));

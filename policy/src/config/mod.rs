@@ -23,7 +23,7 @@ use crate::rules::{HostSet, Policy};
 pub use reader::nearest;
 use reader::{Path, Reader};
 use std::borrow::Cow;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A whole, valid configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +31,7 @@ pub struct Config {
     /// What is said once for all policies.
     pub settings: Settings,
     /// The named host lists, in order of their names.
-    pub host_sets: Vec<Rc<HostSet>>,
+    pub host_sets: Vec<Arc<HostSet>>,
     /// The policies, in configuration order.
     pub policies: Vec<Policy>,
 }

@@ -4,7 +4,7 @@ use crate::names::Host;
 use crate::patterns::HostPattern;
 use crate::truth::Truth;
 use std::net::IpAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A named list of host patterns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum HostEntry {
     /// A pattern written in place.
     Pattern(HostPattern),
     /// `@name`.
-    Set(Rc<HostSet>),
+    Set(Arc<HostSet>),
 }
 
 impl HostEntry {

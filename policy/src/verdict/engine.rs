@@ -13,12 +13,12 @@ use crate::peer::Peer;
 use crate::rules::{Action, HostSet, Policy, Rule};
 use crate::time::Timestamp;
 use std::net::IpAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A configuration, compiled.
 pub struct Engine {
     settings: Settings,
-    host_sets: Vec<Rc<HostSet>>,
+    host_sets: Vec<Arc<HostSet>>,
     policies: Vec<Policy>,
     index: Index,
     /// Whether a guard is in dry run: then there is a second verdict for every request.
@@ -60,7 +60,7 @@ impl Engine {
 
     /// The named host lists.
     #[must_use]
-    pub fn host_sets(&self) -> &[Rc<HostSet>] {
+    pub fn host_sets(&self) -> &[Arc<HostSet>] {
         &self.host_sets
     }
 

@@ -6,7 +6,7 @@ use crate::facts::Facts;
 use crate::names::Host;
 use crate::rules::{Action, HostSet};
 use rustc_hash::FxHashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Ids filed under hosts: exact ones by hash, wildcards by the labels that they name.
 #[derive(Default)]
@@ -133,7 +133,7 @@ impl HostIndex {
 }
 
 impl SetIndex {
-    pub(super) fn new(sets: &[Rc<HostSet>]) -> Self {
+    pub(super) fn new(sets: &[Arc<HostSet>]) -> Self {
         let mut index = Self { hosts: ByHost::default(), any: Ids::default() };
         for (number, set) in sets.iter().enumerate() {
             for pattern in &set.patterns {

@@ -6,7 +6,7 @@
 use crate::names::SpiffeId;
 use crate::patterns::{AccountPattern, HostShape, NamespacePattern, PrincipalPattern, TextPattern};
 use crate::rules::{Field, HostEntry, HostSet, Policy, Predicate, Rule};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A rule with many identities and many hosts would be filed under each pair of them. Beyond this many pairs,
 /// and beyond the sum of both, it is filed by its identities alone.
@@ -54,7 +54,7 @@ impl IdentityKey {
 }
 
 impl RuleKeys {
-    pub(super) fn of(policy: &Policy, rule: &Rule, sets: &[Rc<HostSet>]) -> Self {
+    pub(super) fn of(policy: &Policy, rule: &Rule, sets: &[Arc<HostSet>]) -> Self {
         let mut keys = Self { identities: identities(policy, rule), hosts: hosts(rule, sets) };
         if let (Some(identities), Some(hosts)) = (&keys.identities, &keys.hosts) {
             let pairs = identities.len().saturating_mul(hosts.len());
@@ -128,7 +128,7 @@ fn list<P, K>(field: &Field<P>, key: impl Fn(&P) -> Option<K>) -> Option<Vec<K>>
 }
 
 /// The hosts that a rule can be true for, where they can be listed.
-fn hosts(rule: &Rule, sets: &[Rc<HostSet>]) -> Option<Vec<HostKey>> {
+fn hosts(rule: &Rule, sets: &[Arc<HostSet>]) -> Option<Vec<HostKey>> {
     if rule.to.is_empty() {
         return None;
     }
@@ -141,7 +141,7 @@ fn hosts(rule: &Rule, sets: &[Rc<HostSet>]) -> Option<Vec<HostKey>> {
     operations.collect::<Option<Vec<_>>>().map(|keys| keys.concat())
 }
 
-fn host_keys(entry: &HostEntry, sets: &[Rc<HostSet>]) -> Option<Vec<HostKey>> {
+fn host_keys(entry: &HostEntry, sets: &[Arc<HostSet>]) -> Option<Vec<HostKey>> {
     if let HostEntry::Set(set) = entry
         && set.patterns.len() > MAX_SET
     {
@@ -151,7 +151,7 @@ fn host_keys(entry: &HostEntry, sets: &[Rc<HostSet>]) -> Option<Vec<HostKey>> {
 }
 
 /// The position of a set; sets are sorted by name.
-fn set_number(sets: &[Rc<HostSet>], name: &str) -> Option<usize> {
+fn set_number(sets: &[Arc<HostSet>], name: &str) -> Option<usize> {
     sets.binary_search_by(|set| (*set.name).cmp(name)).ok()
 }
 

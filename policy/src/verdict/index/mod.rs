@@ -18,7 +18,7 @@ pub(super) use ids::Id;
 use ids::{Ids, Merged};
 use keys::{IdentityKey, RuleKeys};
 use rustc_hash::FxHashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The rules of one protocol.
 pub(super) struct Index {
@@ -68,7 +68,7 @@ pub(super) struct Scope {
 
 impl Index {
     /// Files the rules of the policies that exist for `protocol`.
-    pub(super) fn new(policies: &[Policy], sets: &[Rc<HostSet>], protocol: Protocol) -> Self {
+    pub(super) fn new(policies: &[Policy], sets: &[Arc<HostSet>], protocol: Protocol) -> Self {
         let mut index = Self {
             deny: ActionIndex::default(),
             allow: ActionIndex::default(),
