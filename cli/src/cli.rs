@@ -1,8 +1,9 @@
 //! The command line as a whole.
 
 use crate::commands;
-use crate::output::{Color, Format};
-use clap::{Parser, Subcommand};
+use crate::exit::Outcome;
+use crate::output::{Color, Format, Output};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// The version, with the commit where the build knew it.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("EGRESS_AUTHZ_REVISION"), ")");
@@ -37,4 +38,25 @@ pub(crate) enum Command {
     Unpack(commands::unpack::Args),
     Completions(commands::completions::Args),
     Man(commands::man::Args),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) fn run(self, output: Output) -> Outcome {
+        match self {
+            Self::Check(args) => Ok(commands::check::run(&args, output)),
+            Self::Explain(args) => commands::explain::run(*args, output),
+            Self::Test(args) => commands::test::run(&args, output),
+            Self::Diff(args) => commands::diff::run(&args, output),
+            Self::Import(args) => commands::import::run(args, output),
+            Self::Merge(args) => commands::merge::run(&args, output),
+            Self::Suggest(args) => commands::suggest::run(&args, output),
+            Self::Render(args) => commands::render::run(&args, output),
+            Self::Schema(args) => Ok(commands::schema::run(&args, output)),
+            Self::Pack(args) => commands::pack::run(&args, output),
+            Self::Unpack(args) => commands::unpack::run(&args, output),
+            Self::Completions(args) => Ok(commands::completions::run(&args, &mut Cli::command(), output)),
+            Self::Man(args) => commands::man::run(&args, Cli::command(), output),
+        }
+    }
 }

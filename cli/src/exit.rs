@@ -1,6 +1,10 @@
 //! How a command ends.
 
+use crate::diagnostics::Diagnostic;
 use std::process::ExitCode;
+
+/// What a command comes to: an exit code, or why there is none to give.
+pub(crate) type Outcome = Result<Exit, Vec<Diagnostic>>;
 
 /// The exit codes that scripts rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

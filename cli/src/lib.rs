@@ -54,7 +54,7 @@ pub fn run() -> ExitCode {
         }
     };
     let output = output::Output::new(cli.format, cli.color);
-    match commands::run(cli.command, output) {
+    match cli.command.run(output) {
         Ok(exit) => exit.into(),
         Err(diagnostics) => {
             output.fail(&diagnostics);

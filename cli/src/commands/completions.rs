@@ -1,9 +1,7 @@
 //! `egressctl completions`
 
-use crate::cli::Cli;
 use crate::exit::Exit;
 use crate::output::Output;
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 /// Write the completions of a shell to standard output.
@@ -16,9 +14,9 @@ pub(crate) struct Args {
     shell: Shell,
 }
 
-pub(crate) fn run(args: &Args, output: Output) -> Exit {
+pub(crate) fn run(args: &Args, command: &mut clap::Command, output: Output) -> Exit {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "egressctl", &mut script);
+    clap_complete::generate(args.shell, command, "egressctl", &mut script);
     output.print(&String::from_utf8_lossy(&script));
     Exit::Ok
 }

@@ -1,8 +1,7 @@
 //! `egressctl diff`
 
-use super::Outcome;
 use crate::changes::{self, Changes};
-use crate::exit::Exit;
+use crate::exit::{Exit, Outcome};
 use crate::judge::{self, Judges};
 use crate::output::Output;
 use crate::request_log;

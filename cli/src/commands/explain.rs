@@ -1,8 +1,7 @@
 //! `egressctl explain`
 
-use super::Outcome;
 use crate::diagnostics::Diagnostic;
-use crate::exit::Exit;
+use crate::exit::{Exit, Outcome};
 use crate::explanation::Explanation;
 use crate::judge::Judges;
 use crate::output::Output;

@@ -1,8 +1,7 @@
 //! `egressctl import`
 
-use super::Outcome;
 use crate::diagnostics::Diagnostic;
-use crate::exit::Exit;
+use crate::exit::{Exit, Outcome};
 use crate::import::{self, Gateway, Imported, Note, Settings};
 use crate::output::Output;
 use crate::source::{Node, Resource, Source};

@@ -1,11 +1,8 @@
 //! `egressctl man`
 
-use super::Outcome;
-use crate::cli::Cli;
 use crate::diagnostics::Diagnostic;
-use crate::exit::Exit;
+use crate::exit::{Exit, Outcome};
 use crate::output::Output;
-use clap::CommandFactory;
 use std::path::PathBuf;
 
 /// Write the manual page to standard output, or all pages into a directory.
@@ -19,8 +16,7 @@ pub(crate) struct Args {
     directory: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &Args, output: Output) -> Outcome {
-    let command = Cli::command();
+pub(crate) fn run(args: &Args, command: clap::Command, output: Output) -> Outcome {
     if let Some(directory) = &args.directory {
         return match clap_mangen::generate_to(command, directory) {
             Ok(()) => Ok(Exit::Ok),

@@ -1,7 +1,6 @@
 //! `egressctl merge`
 
-use super::Outcome;
-use crate::exit::Exit;
+use crate::exit::{Exit, Outcome};
 use crate::merge;
 use crate::output::Output;
 use crate::yaml_out::{Tree, yaml};

@@ -1,8 +1,7 @@
 //! `egressctl pack`
 
-use super::Outcome;
 use crate::bundle;
-use crate::exit::Exit;
+use crate::exit::{Exit, Outcome};
 use crate::output::Output;
 use std::path::PathBuf;
 

@@ -1,8 +1,7 @@
 //! `egressctl render`
 
-use super::Outcome;
 use crate::diagnostics::Diagnostic;
-use crate::exit::Exit;
+use crate::exit::{Exit, Outcome};
 use crate::output::Output;
 use crate::render::{self, AsmOptions, Carrier, Options, Workloads};
 use clap::ValueEnum;

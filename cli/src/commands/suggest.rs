@@ -1,7 +1,6 @@
 //! `egressctl suggest`
 
-use super::Outcome;
-use crate::exit::Exit;
+use crate::exit::{Exit, Outcome};
 use crate::output::Output;
 use crate::request_log;
 use crate::suggest::Suggestion;

@@ -1,9 +1,8 @@
 //! `egressctl test`
 
-use super::Outcome;
 use crate::cases::Case;
 use crate::diagnostics::Diagnostic;
-use crate::exit::Exit;
+use crate::exit::{Exit, Outcome};
 use crate::judge::{self, Judges};
 use crate::output::Output;
 use crate::request_log;
