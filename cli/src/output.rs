@@ -64,8 +64,9 @@ impl Output {
         write_out(&harmless(text));
     }
 
-    /// Writes a result that has colours of ours; what it shows of any input has to be harmless already.
-    pub(crate) fn print_styled(self, text: &str) {
+    /// Writes a result as it is: it has colours of ours, or is to stay byte for byte. What is of any input in it has to be harmless
+    /// already.
+    pub(crate) fn print_ready(self, text: &str) {
         write_out(text);
     }
 

@@ -173,8 +173,8 @@ mod tests {
     #[test]
     fn every_string_reads_the_same() {
         let words = "yes No ON off y N true Null ~ 010 0o17 0x1F 1_000 0b1 1e3 .5 .inf -.INF .nan = << 12:30:45 2026-12-31 - ? :";
-        let characters =
-            (0..=0x17f_u32).chain([0x2028, 0x2029, 0x202e, 0x2066, 0xfeff, 0xfffd, 0x1_f600, 0x10_ffff]);
+        let characters = (0..=0x17f_u32)
+            .chain([0x2028, 0x2029, 0x202e, 0x2066, 0xfeff, 0xfffd, 0xfffe, 0xffff, 0x1_f600, 0x10_ffff]);
         let mut strings: Vec<String> = words.split(' ').map(ToOwned::to_owned).collect();
         for character in characters.filter_map(char::from_u32) {
             strings.extend([

@@ -149,6 +149,17 @@ fn a_network_plugin_is_on_the_ports_of_tls_only() {
 }
 
 #[test]
+fn json_is_a_list_of_the_same_resources() {
+    let output = egressctl(&["render", "examples/egress/c.yaml", "--format", "json"]);
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let resources = text(&egressctl(&["render", "examples/egress/c.yaml"]).stdout).matches("kind: ").count();
+    assert_eq!(list["kind"], "List");
+    assert!(
+        list["items"].as_array().unwrap().len() > 10 && list["items"].as_array().unwrap().len() <= resources
+    );
+}
+
+#[test]
 fn mistakes_are_named() {
     let cases = [
         ("{}", "the object is empty"),

@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args, output: Output) -> Exit {
         });
     } else {
         for finding in &findings {
-            output.print_styled(&finding.render(output.color_on_stdout()));
+            output.print_ready(&finding.render(output.color_on_stdout()));
             output.print("\n");
         }
         output.print(&summary(errors.len(), warnings.len()));

@@ -97,7 +97,7 @@ pub(crate) fn run(args: Args, output: Output) -> Outcome {
     if output.is_json() {
         output.print_json(&explanation);
     } else {
-        output.print_styled(&explanation.text(all, output.color_on_stdout()));
+        output.print_ready(&explanation.text(all, output.color_on_stdout()));
     }
     Ok(if explanation.denies() { Exit::Negative } else { Exit::Ok })
 }

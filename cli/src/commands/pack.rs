@@ -19,6 +19,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, output: Output) -> Outcome {
-    bundle::print(bundle::rewrite(&args.file, bundle::Way::Pack)?, output);
+    bundle::rewrite(&args.file, bundle::Direction::Pack)?.print(output)?;
     Ok(Exit::Ok)
 }

@@ -3,8 +3,11 @@
 use crate::diagnostics::Diagnostic;
 use crate::exit::{Exit, Outcome};
 use crate::output::Output;
+use crate::render::tree::obj;
 use crate::render::{self, AsmOptions, Carrier, Options, Workloads};
+use crate::yaml_out::Tree;
 use clap::ValueEnum;
+use egress_policy::config::Json;
 use std::path::PathBuf;
 
 /// Write all resources of an egress gateway from one gateway file: who may reach which hosts.
@@ -74,6 +77,11 @@ pub(crate) fn run(args: &Args, output: Output) -> Outcome {
     }
     // A kustomization is no resource of the cluster.
     let resources = files.iter().filter(|file| file.name != "kustomization.yaml");
+    if output.is_json() {
+        let items = resources.flat_map(|file| file.documents.iter().cloned()).collect();
+        output.print_json(&Tree(&obj! {"apiVersion": "v1", "kind": "List", "items": Json::List(items)}));
+        return Ok(Exit::Ok);
+    }
     let texts: Vec<&str> = resources.map(|file| file.text.as_str()).collect();
     output.print(&texts.join("---\n"));
     Ok(Exit::Ok)

@@ -96,7 +96,7 @@ pub(crate) fn run(args: &Args, output: Output) -> Outcome {
     if output.is_json() {
         output.print_json(&report);
     } else {
-        output.print_styled(&text(&report, output.color_on_stdout()));
+        output.print_ready(&text(&report, output.color_on_stdout()));
     }
     Ok(if failed == 0 { Exit::Ok } else { Exit::Error })
 }

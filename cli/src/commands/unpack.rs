@@ -16,6 +16,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, output: Output) -> Outcome {
-    bundle::print(bundle::rewrite(&args.file, bundle::Way::Unpack)?, output);
+    bundle::rewrite(&args.file, bundle::Direction::Unpack)?.print(output)?;
     Ok(Exit::Ok)
 }

@@ -38,22 +38,24 @@ They need a network plugin that enforces them.";
 pub(super) const KUSTOMIZATION: &str = "kubectl apply -k .";
 
 /// A file of resources.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct File {
     pub(crate) name: &'static str,
     pub(crate) text: String,
+    /// What is in it.
+    pub(crate) documents: Vec<Json>,
 }
 
 impl File {
-    pub(super) fn new(name: &'static str, why: &str, documents: &[Json]) -> Self {
+    pub(super) fn new(name: &'static str, why: &str, documents: Vec<Json>) -> Self {
         let mut text =
             String::from("# Written by `egressctl render`; change the gateway file and write it again.\n");
         for line in why.lines() {
             let _ = writeln!(text, "# {line}");
         }
-        let documents: Vec<String> = documents.iter().map(yaml).collect();
-        text.push_str(&documents.join("---\n"));
-        Self { name, text }
+        let texts: Vec<String> = documents.iter().map(yaml).collect();
+        text.push_str(&texts.join("---\n"));
+        Self { name, text, documents }
     }
 }
 

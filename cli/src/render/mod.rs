@@ -56,7 +56,7 @@ fn make(source: &Rc<Source>, node: &Node, carrier: Carrier) -> Result<Vec<File>,
     let mut files = Vec::new();
     let mut add = |name: &'static str, why: &'static str, documents: Vec<Json>| {
         if !documents.is_empty() {
-            files.push(File::new(name, why, &documents));
+            files.push(File::new(name, why, documents));
         }
     };
     if gateway.deploy {
@@ -80,6 +80,6 @@ fn make(source: &Rc<Source>, node: &Node, carrier: Carrier) -> Result<Vec<File>,
     let kustomization = obj! {
         "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": names,
     };
-    files.push(File::new("kustomization.yaml", files::KUSTOMIZATION, &[kustomization]));
+    files.push(File::new("kustomization.yaml", files::KUSTOMIZATION, vec![kustomization]));
     Ok(files)
 }

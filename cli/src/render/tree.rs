@@ -3,7 +3,7 @@
 use egress_policy::config::{Json, Object};
 
 /// What a value of a resource may be written as.
-pub(super) trait ToJson {
+pub(crate) trait ToJson {
     /// `None` leaves the key out.
     fn to_json(self) -> Option<Json>;
 }
@@ -57,7 +57,7 @@ impl<T: ToJson> ToJson for Option<T> {
 }
 
 /// An object of entries; those without a value are left out.
-pub(super) fn object(entries: Vec<(String, Option<Json>)>) -> Json {
+pub(crate) fn object(entries: Vec<(String, Option<Json>)>) -> Json {
     Json::Object(Object(
         entries.into_iter().filter_map(|(key, value)| Some((key.into_boxed_str(), value?))).collect(),
     ))
@@ -71,4 +71,4 @@ macro_rules! obj {
         ])
     };
 }
-pub(super) use obj;
+pub(crate) use obj;

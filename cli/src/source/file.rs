@@ -1,7 +1,7 @@
 //! Reading a file, and its documents, with everything that is wrong with it.
 
 use crate::diagnostics::Diagnostic;
-use crate::yaml::{MAX_BYTES, Node, Source, Span, YamlError, parse};
+use crate::yaml::{Node, Source, Span, YamlError, parse, parse_json};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
@@ -45,12 +45,10 @@ impl Source {
             Ok(documents) => return Ok(documents),
             Err(errors) => errors,
         };
-        // JSON that YAML does not take (a surrogate pair, a key of a kilobyte) is JSON all the same.
-        if self.text.trim_start().starts_with(['{', '['])
-            && self.text.len() <= MAX_BYTES
-            && let Ok(json) = serde_json::from_str(&self.text)
+        if errors.iter().all(|error| error.is_syntax)
+            && let Some(json) = parse_json(&self.text)
         {
-            return Ok(vec![Node::from_json(&json, Span::START)]);
+            return Ok(vec![json]);
         }
         Err(self.explain(errors))
     }

@@ -9,6 +9,6 @@ mod text;
 
 pub(crate) use index::Index;
 pub(crate) use node::{Entry, Node, Place, Value, Which};
-pub(crate) use parse::{MAX_BYTES, YamlError, parse};
+pub(crate) use parse::{YamlError, parse, parse_json};
 pub(crate) use scalar::{other_reading, resolve};
 pub(crate) use text::{Source, Span, is_unprintable};

@@ -11,7 +11,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag
 use std::collections::HashSet;
 
 /// How long a text may be.
-pub(crate) const MAX_BYTES: usize = 128 << 20;
+const MAX_BYTES: usize = 128 << 20;
 /// How deep a file may nest; a configuration needs ten.
 const MAX_DEPTH: usize = 100;
 /// How many values a file may hold, copies included: a hundred thousand policies need two million.
@@ -25,6 +25,8 @@ pub(crate) struct YamlError {
     pub(crate) message: String,
     pub(crate) repair: Option<String>,
     pub(crate) span: Span,
+    /// Whether the text is no YAML, which JSON may be all the same.
+    pub(crate) is_syntax: bool,
 }
 
 /// The documents of a text; empty ones are left out.
@@ -61,6 +63,25 @@ fn parse_up_to(text: &str, max_values: usize) -> Result<Vec<Node>, Vec<YamlError
             Err(errors)
         }
     }
+}
+
+/// A JSON text that YAML does not take (a surrogate pair, a key of a kilobyte), within the same bounds; all of it stands at its
+/// beginning.
+pub(crate) fn parse_json(text: &str) -> Option<Node> {
+    let mut is_quoted = false;
+    let mut is_escaped = false;
+    let mut values = 1;
+    for byte in text.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_quoted => is_escaped = true,
+            b'"' => is_quoted = !is_quoted,
+            b',' | b':' | b'[' | b'{' if !is_quoted => values += 1,
+            _ => {}
+        }
+    }
+    let json = (values <= MAX_VALUES).then(|| serde_json::from_str(text).ok()).flatten()?;
+    Some(Node::from_json(&json, Span::START))
 }
 
 /// Characters that may not stand in a text as they are; in quotes, each can be written as an escape.
@@ -242,7 +263,8 @@ impl<'t> Builder<'t> {
     fn alias(&mut self, id: usize, span: Span) -> Result<Node, YamlError> {
         let copy = self.copies.copy(id).map_err(|fault| YamlError::new(fault, span))?;
         self.count(weight(&copy).values, span)?;
-        Ok(copy)
+        // It stands where it is used; what is inside, where it was written.
+        Ok(Node { span, ..copy })
     }
 
     fn scalar(
@@ -292,7 +314,7 @@ fn end_of(start: Span, end: Span, last: Option<&Node>) -> Span {
 
 impl YamlError {
     fn new(message: impl Into<String>, span: Span) -> Self {
-        Self { message: message.into(), repair: None, span }
+        Self { message: message.into(), repair: None, span, is_syntax: false }
     }
 
     fn repair(self, repair: impl Into<String>) -> Self {
@@ -302,7 +324,7 @@ impl YamlError {
 
 impl From<&ScanError> for YamlError {
     fn from(error: &ScanError) -> Self {
-        Self::new(error.info(), between(error.marker(), error.marker()))
+        Self { is_syntax: true, ..Self::new(error.info(), between(error.marker(), error.marker())) }
     }
 }
 

@@ -102,12 +102,13 @@ impl Span {
 }
 
 /// Whether a character has no place in a line of text: controls, which a terminal obeys; the line ends of YAML 1.1 that are none
-/// in 1.2; marks that reorder what is shown.
+/// in 1.2; marks that reorder what is shown;
+/// what YAML has no place for.
 pub(crate) fn is_unprintable(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
-            '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+            '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
         )
 }
 

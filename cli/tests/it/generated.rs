@@ -81,7 +81,8 @@ fn packing_is_reproducible_and_loses_nothing() {
     let packed = text(&packed.stdout);
     assert_eq!(text(&with_stdin(&["check", "-"], &packed).stdout), "0 errors, 0 warnings\n");
     let unpacked = with_stdin(&["unpack", "-"], &packed).stdout;
-    assert_eq!(unpacked, with_stdin(&["unpack", "-"], &large).stdout);
+    let tree = |file: &str| with_stdin(&["unpack", "-", "--format", "json"], file).stdout;
+    assert!(tree(&text(&unpacked)) == tree(&large), "unpacked, it is something else");
     // Packed again, the same; a packed one stays as it is.
     assert_eq!(text(&with_stdin(&["pack", "-"], &text(&unpacked)).stdout), packed);
     assert_eq!(text(&with_stdin(&["pack", "-"], &packed).stdout), packed);

@@ -9,6 +9,8 @@ mod generated;
 #[cfg(test)]
 mod merge;
 #[cfg(test)]
+mod packing;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod schema;

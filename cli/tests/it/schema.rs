@@ -239,3 +239,49 @@ fn invalid_configurations_do_not_validate() {
         assert!(!core_takes(&bad), "the core takes {bad}");
     }
 }
+
+fn gateway_schema() -> Value {
+    let output = egressctl(&["schema", "--kind", "gateway"]).output().unwrap();
+    assert!(output.status.success());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_shipped_schema_of_gateway_files_is_the_generated_one() {
+    let shipped = fs::read_to_string(repository().join("schema/egress-gateway.schema.json")).unwrap();
+    let generated = text(&egressctl(&["schema", "--kind", "gateway"]).output().unwrap().stdout);
+    let how = "egressctl schema --kind gateway > schema/egress-gateway.schema.json";
+    assert_eq!(shipped, generated, "write it anew: {how}");
+    assert!(jsonschema::meta::is_valid(&gateway_schema()));
+}
+
+/// What the strict reader refuses of keys and types, the schema does, too.
+#[test]
+fn the_schema_of_gateway_files_knows_what_render_knows() {
+    let validator = jsonschema::validator_for(&gateway_schema()).unwrap();
+    let site = json!({"hosts": ["a.example"], "over": "HTTP", "originateTls": {"port": 8443}, "port": 80});
+    let file = json!({
+        "kind": "EgressGateway", "gateway": {"kind": "WAYPOINT", "deploy": true}, "sites": [site], "confine": ["a"],
+        "rules": [{"name": "r", "from": [{"namespace": "a", "serviceAccounts": ["b"]}], "to": [site]}],
+        "config": {"policies": [{"name": "p", "rules": [{}]}]},
+    });
+    assert!(
+        validator.is_valid(&file),
+        "{:?}",
+        validator.iter_errors(&file).map(|e| e.to_string()).collect::<Vec<_>>()
+    );
+    for (place, wrong) in [
+        ("/rules/0/from", json!([])),
+        ("/rules/0/from/0/namespace", Value::Null),
+        ("/rules/0/to/0/over", json!("UDP")),
+        ("/rules/0/to/0/port", json!(0)),
+        ("/sites/0/originateTls", json!({"prot": 1})),
+        ("/gateway/deploy", json!("true")),
+        ("/config/policies", json!({})),
+        ("/kind", json!("Gateway")),
+    ] {
+        let mut damaged = file.clone();
+        *damaged.pointer_mut(place).unwrap() = wrong;
+        assert!(!validator.is_valid(&damaged), "{place}");
+    }
+}
