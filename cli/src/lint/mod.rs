@@ -1,5 +1,6 @@
 //! What is legal and surprising, and what is wrong around a configuration.
 
+mod ceilings;
 mod cover;
 mod gateways;
 mod manifests;

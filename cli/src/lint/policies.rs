@@ -1,33 +1,23 @@
 //! Findings about policies and their rules.
 
 use super::Valid;
-use super::cover::denies_all;
+use super::ceilings::{Above, Ceilings};
 use super::matches::{fields, is_http_only, is_positive_identity, listed, never};
 use crate::diagnostics::Diagnostic;
 use crate::request::now;
 use egress_policy::Protocol;
 use egress_policy::config::Unauthenticated;
 use egress_policy::patterns::{HostPattern, HostShape};
-use egress_policy::rules::{Action, Field, HostEntry, Policy, PolicyMode, Predicate, Rule};
+use egress_policy::rules::{Action, Field, HostEntry, Policy, Predicate, Rule};
 use std::collections::HashSet;
 
 /// An expiry within this time is near.
 const SOON: i64 = 30 * DAY;
 const DAY: i64 = 86_400;
-/// How many pairs of patterns are compared: some seconds' work.
-const MAX_COMPARED: usize = 20_000_000;
 
 pub(super) fn findings(valid: &Valid<'_>) -> Vec<Diagnostic> {
-    let is_ceiling = |policy: &&Policy| {
-        policy.action == Action::Deny
-            && policy.namespace.is_none()
-            && policy.mode == PolicyMode::Enforce
-            && policy.expires.is_none()
-    };
-    let ceilings: Vec<_> = valid.config.policies.iter().filter(is_ceiling).collect();
-    let patterns_refused = ceilings.iter().map(|deny| 1 + patterns_in(deny)).sum();
-    let mut lint =
-        Lint { valid, ceilings, patterns_refused, sets: HashSet::new(), compared: 0, findings: Vec::new() };
+    let ceilings = Ceilings::new(&valid.config.policies);
+    let mut lint = Lint { valid, ceilings, sets: HashSet::new(), findings: Vec::new() };
     for (at, policy) in valid.config.policies.iter().enumerate() {
         let path = format!("policies[{at}]");
         lint.expiry(policy, &path);
@@ -48,13 +38,9 @@ pub(super) fn findings(valid: &Valid<'_>) -> Vec<Diagnostic> {
 struct Lint<'v> {
     valid: &'v Valid<'v>,
     /// The DENY policies that stand above every ALLOW.
-    ceilings: Vec<&'v Policy>,
+    ceilings: Ceilings<'v>,
     /// The host sets that were looked at.
     sets: HashSet<Box<str>>,
-    /// How many patterns they have.
-    patterns_refused: usize,
-    /// How many pairs of patterns were compared.
-    compared: usize,
     findings: Vec<Diagnostic>,
 }
 
@@ -173,25 +159,20 @@ impl Lint<'_> {
 
     /// An ALLOW of hosts that a mesh-wide DENY refuses anyway.
     fn shadowed(&mut self, policy: &Policy, hosts: &Field<HostEntry>, path: &str) {
-        if self.compared > MAX_COMPARED {
-            return;
-        }
-        self.compared +=
-            self.patterns_refused * hosts.values.iter().map(|entry| entry.patterns().len()).sum::<usize>();
-        if self.compared > MAX_COMPARED {
-            let what = "too many hosts are allowed and refused mesh-wide to compare each with each: from here on it is \
-                        not said whether a mesh-wide DENY refuses what is allowed";
-            self.warn(path, what, "ask for single hosts with `egressctl explain`");
-            return;
-        }
-        let denies = self.ceilings.iter().find(|deny| {
-            policy.protocols.iter().all(|protocol| deny.applies_to_protocol(*protocol))
-                && deny.rules.iter().any(|rule| denies_all(rule, policy.namespace.as_deref(), hosts))
-        });
-        if let Some(deny) = denies {
-            let what =
-                format!("nothing here is ever allowed: the mesh-wide DENY {} refuses all of it", deny.name);
-            self.warn(path, what, "");
+        match self.ceilings.above(policy, hosts) {
+            Above::Nothing => {}
+            Above::Ceiling(deny) => {
+                let what = format!(
+                    "nothing here is ever allowed: the mesh-wide DENY {} refuses all of it",
+                    deny.name
+                );
+                self.warn(path, what, "");
+            }
+            Above::TooMuch => {
+                let what = "too many hosts are allowed and refused mesh-wide to compare each with each: from here on it is \
+                            not said whether a mesh-wide DENY refuses what is allowed";
+                self.warn(path, what, "ask for single hosts with `egressctl explain`");
+            }
         }
     }
 
@@ -236,15 +217,6 @@ impl Lint<'_> {
             self.warn(&path, what, "rely on identities; or trust no proxy at the egress gateway");
         }
     }
-}
-
-/// How many host patterns a policy has, those of its sets included.
-fn patterns_in(policy: &Policy) -> usize {
-    let hosts = policy.rules.iter().flat_map(|rule| &rule.to).flatten().filter_map(as_hosts);
-    hosts
-        .flat_map(|hosts| hosts.values.iter().chain(&hosts.not_values))
-        .map(|entry| entry.patterns().len())
-        .sum()
 }
 
 fn as_hosts(predicate: &Predicate) -> Option<&Field<HostEntry>> {

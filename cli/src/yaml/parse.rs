@@ -7,6 +7,7 @@ use super::copies::{Copies, weight};
 use super::node::{Entry, Node, Text, Value};
 use super::scalar;
 use super::text::{Span, is_unprintable};
+use egress_policy::config::{MAX_VALUES, values_in};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
 use std::collections::HashSet;
 
@@ -14,8 +15,6 @@ use std::collections::HashSet;
 const MAX_BYTES: usize = 128 << 20;
 /// How deep a file may nest; a configuration needs ten.
 const MAX_DEPTH: usize = 100;
-/// How many values a file may hold, copies included: a hundred thousand policies need two million.
-const MAX_VALUES: usize = 4_000_000;
 /// How many errors are noted in one text.
 const MAX_ERRORS: usize = 100;
 
@@ -68,18 +67,7 @@ fn parse_up_to(text: &str, max_values: usize) -> Result<Vec<Node>, Vec<YamlError
 /// A JSON text that YAML does not take (a surrogate pair, a key of a kilobyte), within the same bounds; all of it stands at its
 /// beginning.
 pub(crate) fn parse_json(text: &str) -> Option<Node> {
-    let mut is_quoted = false;
-    let mut is_escaped = false;
-    let mut values = 1;
-    for byte in text.bytes() {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_quoted => is_escaped = true,
-            b'"' => is_quoted = !is_quoted,
-            b',' | b':' | b'[' | b'{' if !is_quoted => values += 1,
-            _ => {}
-        }
-    }
+    let values = values_in(text.as_bytes());
     let json = (values <= MAX_VALUES).then(|| serde_json::from_str(text).ok()).flatten()?;
     Some(Node::from_json(&json, Span::START))
 }

@@ -12,6 +12,9 @@ use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 const KEY: &str = "bundle";
 /// What a bundle may inflate to: a bomb of a few kilobytes must not fill the gateway's memory.
 const MAX_INFLATED: usize = 64 << 20;
+/// How many values a configuration may have, whatever text it comes from: `[[],[],…` makes of three bytes ten times as many. A
+/// hundred thousand policies need two million.
+pub const MAX_VALUES: usize = 4_000_000;
 /// What a bundle inflates to at first; the buffer grows as needed.
 const FIRST_BUFFER: usize = 64 << 10;
 
@@ -49,6 +52,10 @@ fn open(object: &Object, packed: &Json) -> Result<(Json, Vec<u8>), Problem> {
         });
     };
     let bytes = inflate(text).map_err(Problem::Rule)?;
+    if values_in(&bytes) > MAX_VALUES {
+        let what = format!("what the bundle holds has more than {MAX_VALUES} values");
+        return Err(Problem::Rule(Fault::new(what)));
+    }
     let inner: Json = serde_json::from_slice(&bytes)
         .map_err(|error| Problem::Rule(Fault::new(format!("what the bundle holds is not JSON: {error}"))))?;
     match &inner {
@@ -61,6 +68,24 @@ fn open(object: &Object, packed: &Json) -> Result<(Json, Vec<u8>), Problem> {
             other.kind()
         )))),
     }
+}
+
+/// How many values a JSON text has, at most: counted by what begins or separates them.
+#[must_use]
+pub fn values_in(json: &[u8]) -> usize {
+    let mut values = 1;
+    let mut is_quoted = false;
+    let mut is_escaped = false;
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_quoted => is_escaped = true,
+            b'"' => is_quoted = !is_quoted,
+            b',' | b'[' | b'{' if !is_quoted => values += 1,
+            _ => {}
+        }
+    }
+    values
 }
 
 /// From text to the bytes that were packed.
@@ -172,6 +197,23 @@ mod tests {
         );
         let errors = Config::parse(b"{\"bundle\": 5}").unwrap_err();
         assert_eq!(errors[0].to_string(), "bundle: a string is wanted here, not a number");
+    }
+
+    #[test]
+    fn values_are_counted_and_bounded() {
+        for (json, values) in [
+            ("1", 1),
+            (r#"{"a:,[": [1, "b\\",2]}"#, 5),
+            (r#""\",""#, 1),
+            ("[[],[]]", 5),
+            ("{\"a\": {\"b\": 1, \"c\": 2}}", 4),
+        ] {
+            assert_eq!(values_in(json.as_bytes()), values, "{json}");
+        }
+        let many = format!("{{\"a\": [{}0]}}", "0,".repeat(MAX_VALUES));
+        let bundle = pack(many.as_bytes());
+        assert!(bundle.len() < 64 << 10);
+        assert_eq!(refusal(&bundle), "bundle: what the bundle holds has more than 4000000 values");
     }
 
     #[test]

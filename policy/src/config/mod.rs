@@ -12,8 +12,8 @@ mod response;
 mod rules;
 mod settings;
 
-pub use bundle::unpack;
 use bundle::unpack_with_text;
+pub use bundle::{MAX_VALUES, unpack, values_in};
 pub use error::{ConfigError, Problem};
 pub use json::{Json, Object};
 pub use response::{DenyResponse, Placeholder, Template};
