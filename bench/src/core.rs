@@ -48,7 +48,7 @@ impl Asker {
     /// Decides, from the raw attributes on, as the filter does.
     #[must_use]
     pub fn is_admitted(&self, engine: &Engine) -> bool {
-        let facts = Facts::http(self, &engine.settings().trust_domains);
+        let facts = Facts::http(self, &engine.settings().trust_domains, engine.settings().path_readings);
         engine.decide(black_box(&facts)).refusal().is_none()
     }
 }

@@ -141,7 +141,7 @@ impl Judge {
         // One clock for the whole verdict.
         let at = request.now().ok();
         let request = Request { at, ..request.clone() };
-        let facts = request.facts(&self.engine.settings().trust_domains);
+        let facts = request.facts(self.engine.settings());
         let decision = self.engine.decide_traced(&facts, trace);
         let would = |verdict: &Verdict<'_>| format!("would_{}[{}]", verdict.effect.word(), verdict.reason);
         Outcome {

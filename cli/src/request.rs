@@ -1,7 +1,6 @@
 //! A request as the user describes it, in the place of the one that Envoy would bring.
 
-use egress_policy::config::{Json, Object};
-use egress_policy::patterns::TrustDomains;
+use egress_policy::config::{Json, Object, Settings};
 use egress_policy::{Attributes, Claim, Facts, Opening, Read, Timestamp, Unreadable};
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -36,9 +35,10 @@ pub(crate) struct Request {
 
 impl Request {
     /// What the core reads of it.
-    pub(crate) fn facts<'r>(&'r self, domains: &TrustDomains) -> Facts<'r> {
+    pub(crate) fn facts<'r>(&'r self, settings: &Settings) -> Facts<'r> {
+        let domains = &settings.trust_domains;
         if !self.network {
-            return Facts::http(self, domains);
+            return Facts::http(self, domains, settings.path_readings);
         }
         let opening = match self.host.as_deref() {
             None => Opening::Plain,

@@ -68,6 +68,9 @@ struct PluginConfig {
     /// NETWORK: an encrypted ClientHello. DENY also refuses most browsers, whose GREASE looks the same.
     #[schemars(extend("default" = "ALLOW"))]
     encrypted_client_hello: Option<Effect>,
+    /// HTTP: whether a rule about paths must hold in all readings that a site may take, or as the path is written.
+    #[schemars(extend("default" = "ALL"))]
+    path_readings: Option<PathReadings>,
     /// Hosts that are literal IP addresses in special-purpose ranges.
     #[schemars(extend("default" = "DENY"))]
     private_addresses: Option<Effect>,
@@ -121,6 +124,13 @@ enum Effect {
 enum Unauthenticated {
     Deny,
     Evaluate,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "SCREAMING_SNAKE_CASE", inline)]
+enum PathReadings {
+    All,
+    Literal,
 }
 
 #[derive(JsonSchema)]

@@ -47,7 +47,7 @@ impl Request {
         }
         let settings = config.engine.settings();
         self.instance.log_wrong_type(&config, Protocol::Http);
-        let facts = Facts::http(&request, &settings.trust_domains);
+        let facts = Facts::http(&request, &settings.trust_domains, settings.path_readings);
         let decision = config.engine.decide(&facts);
         let counter = worker.report(stream, &config, &facts, &decision);
         self.instance.admissions.borrow_mut().insert(&request, &decision, counter);

@@ -77,6 +77,8 @@ pub struct Listener {
     pub tokens: Option<TokenIssuer>,
     /// HTTP listeners: filters of the upstream side, ready for Envoy, `upstream_codec` as the last.
     pub upstream_http_filters: Vec<Value>,
+    /// HTTP listeners: whether Envoy hands on paths as they are written (Istio's `pathNormalization: NONE`).
+    pub keeps_paths: bool,
 }
 
 /// Whose tokens `jwt_authn` verifies.
@@ -109,6 +111,7 @@ impl Listener {
             principal: None,
             tokens: None,
             upstream_http_filters: Vec::new(),
+            keeps_paths: false,
         }
     }
 

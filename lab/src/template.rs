@@ -117,6 +117,7 @@ fn listener_context(listener: &Listener, slots: &[Slot]) -> Value {
         "issuer": listener.tokens.as_ref().map(|tokens| &tokens.issuer),
         "jwks": listener.tokens.as_ref().map(|tokens| &tokens.jwks),
         "upstream_http_filters": listener.upstream_http_filters,
+        "keeps_paths": listener.keeps_paths,
     })
 }
 

@@ -2,9 +2,11 @@
 
 use crate::attributes::{Attributes, Claim, Protocol, Read, Unreadable};
 use crate::names::{Authority, Host, ServerName, parse_address};
+use crate::path_readings::{PathReadings, Readings};
 use crate::patterns::{ServerNamePattern, TrustDomains};
 use crate::peer::Peer;
 use crate::time::Timestamp;
+use crate::truth::Truth;
 use std::cell::{OnceCell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -75,6 +77,8 @@ pub struct Facts<'a> {
     port: OnceCell<Read<u16>>,
     method: OnceCell<Read<Vec<u8>>>,
     path: OnceCell<Read<Vec<u8>>>,
+    path_readings: PathReadings,
+    readings: OnceCell<Readings>,
     cluster: OnceCell<Read<Vec<u8>>>,
     upstream: OnceCell<Read<IpAddr>>,
     now: OnceCell<Result<Timestamp, Unreadable>>,
@@ -85,14 +89,14 @@ pub struct Facts<'a> {
 impl<'a> Facts<'a> {
     /// The facts of an HTTP request: reads identity and authority.
     #[must_use]
-    pub fn http(attributes: &'a dyn Attributes, domains: &TrustDomains) -> Self {
+    pub fn http(attributes: &'a dyn Attributes, domains: &TrustDomains, path_readings: PathReadings) -> Self {
         let target = attributes.authority().map(|authority| {
             Authority::parse(&authority.unwrap_or_default()).map_or(Target::Malformed, |authority| {
                 let (host, port) = authority.into_host_and_port();
                 Target::Host(host, Some(port))
             })
         });
-        Self::new(attributes, domains, Protocol::Http, target, None)
+        Self { path_readings, ..Self::new(attributes, domains, Protocol::Http, target, None) }
     }
 
     /// The facts of a connection: reads identity and, where the opening names no host, the outer server name.
@@ -135,6 +139,8 @@ impl<'a> Facts<'a> {
             port: OnceCell::new(),
             method: OnceCell::new(),
             path: OnceCell::new(),
+            path_readings: PathReadings::default(),
+            readings: OnceCell::new(),
             cluster: OnceCell::new(),
             upstream: OnceCell::new(),
             now: OnceCell::new(),
@@ -237,6 +243,29 @@ impl<'a> Facts<'a> {
         look(&self.path, fetch, || self.attributes.path())?.map(Vec::as_slice).ok_or(Unreadable)
     }
 
+    /// What holds in every reading of the path (without query and fragment); unknown where they disagree. The first
+    /// function judges the path as it is written, the second any other reading.
+    pub(crate) fn path_truth(
+        &self,
+        fetch: Fetch,
+        as_written: impl Fn(&[u8]) -> Truth,
+        otherwise: impl Fn(&[u8]) -> Truth,
+    ) -> Truth {
+        let Ok(target) = self.path(fetch) else {
+            return Truth::Unknown;
+        };
+        let path = without_query(target);
+        let readings = self.readings.get_or_init(|| Readings::of(path, self.path_readings));
+        readings.truth(path, as_written, otherwise)
+    }
+
+    /// The path without query and fragment, and how else it may be read; `None` where there is none.
+    #[must_use]
+    pub fn path_and_readings(&self) -> Option<(&[u8], &Readings)> {
+        let path = without_query(self.path(Fetch::AskEnvoy).ok()?);
+        Some((path, self.readings.get_or_init(|| Readings::of(path, self.path_readings))))
+    }
+
     pub(crate) fn cluster(&self) -> Result<Option<&[u8]>, Unreadable> {
         let cluster = look(&self.cluster, Fetch::AskEnvoy, || self.attributes.cluster_name())?;
         Ok(cluster.map(Vec::as_slice))
@@ -273,6 +302,10 @@ impl<'a> Facts<'a> {
             Protocol::Network => Err(Unreadable),
         }
     }
+}
+
+fn without_query(target: &[u8]) -> &[u8] {
+    target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default()
 }
 
 /// What the cell holds, or what the host answers where the reach goes that far.

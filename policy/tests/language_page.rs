@@ -26,7 +26,7 @@ fn every_example_is_a_good_configuration() {
 fn every_key_and_every_reason_is_explained() {
     for word in [
         "type mode defaultAction trustDomains unauthenticated sniMismatch encryptedClientHello privateAddresses",
-        "privateUpstreams routeMismatch reportAllowed recheckConnections denyResponse hostSets policies",
+        "privateUpstreams routeMismatch pathReadings reportAllowed recheckConnections denyResponse hostSets policies",
         "name namespace action protocols expires owner rules",
         "principals notPrincipals namespaces notNamespaces serviceAccounts notServiceAccounts trustDomains",
         "notTrustDomains ipBlocks notIpBlocks remoteIpBlocks notRemoteIpBlocks requestPrincipals notRequestPrincipals",

@@ -123,7 +123,7 @@ impl Attributes for Asker<'_> {
 
 fn work(engine: &Engine, probe: &Probe, admitted: bool) -> Work {
     let asker = Asker { probe, asked: Cell::new(0), is_network: false };
-    let facts = Facts::http(&asker, &engine.settings().trust_domains);
+    let facts = Facts::http(&asker, &engine.settings().trust_domains, engine.settings().path_readings);
     assert_eq!(facts.protocol(), Protocol::Http);
     let mut counter = Counter::default();
     let decision = engine.decide_traced(&facts, &mut counter);

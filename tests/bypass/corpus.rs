@@ -7,7 +7,7 @@ use egress_lab::paths;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// Spellings of the refused host that share something.
+/// Spellings of the refused host, or of the refused path, that share something.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Group {
@@ -50,6 +50,7 @@ pub(crate) struct LookAlike {
 
 pub(crate) struct Corpus {
     pub(crate) groups: Vec<Group>,
+    pub(crate) path_groups: Vec<Group>,
     pub(crate) shapes: Vec<Shape>,
     pub(crate) look_alikes: Vec<LookAlike>,
 }
@@ -60,16 +61,23 @@ impl Corpus {
     pub(crate) fn load() -> Result<Self> {
         Ok(Self {
             groups: read("spellings.yaml")?,
+            path_groups: read("paths.yaml")?,
             shapes: read("shapes.yaml")?,
             look_alikes: read("lookalikes.yaml")?,
         })
     }
 
     pub(crate) fn spellings(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.groups
-            .iter()
-            .flat_map(|group| group.spellings.iter().map(|text| (group.group.as_str(), text.as_str())))
+        in_groups(&self.groups)
     }
+
+    pub(crate) fn paths(&self) -> impl Iterator<Item = (&str, &str)> {
+        in_groups(&self.path_groups)
+    }
+}
+
+fn in_groups(groups: &[Group]) -> impl Iterator<Item = (&str, &str)> {
+    groups.iter().flat_map(|group| group.spellings.iter().map(|text| (group.group.as_str(), text.as_str())))
 }
 
 fn read<T: DeserializeOwned>(name: &str) -> Result<T> {

@@ -2,6 +2,7 @@
 
 mod corpus;
 mod name;
+mod path;
 mod table;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use serde_json::{Value, json};
 
 use self::corpus::Corpus;
 use self::name::{REFUSED, names_refused};
+use self::path::{PATH_HOST, REFUSED_PATH, names_refused_path};
 use self::table::{Outcome, Row, markdown, through, visible};
 
 /// The listeners, in the order of [`listeners`].
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         readers_read_what_they_should,
         the_corpus_names_the_refused_host,
         no_spelling_goes_through_ours,
+        no_path_goes_through_ours,
         no_shape_goes_through_ours,
         look_alikes_get_what_is_their_due,
         the_lists_work_for_plain_requests,
@@ -57,6 +60,7 @@ struct Played {
     version: String,
     plain: Vec<Row>,
     spellings: Vec<Row>,
+    paths: Vec<Row>,
     shapes: Vec<Row>,
     look_alikes: Vec<Row>,
 }
@@ -65,6 +69,7 @@ struct Played {
 struct Column {
     plain: Vec<Outcome>,
     spellings: Vec<Outcome>,
+    paths: Vec<Outcome>,
     shapes: Vec<Outcome>,
     look_alikes: Vec<Outcome>,
 }
@@ -90,11 +95,13 @@ impl Played {
         let plain = rows(PLAIN.iter().map(|name| host("", name)), &columns, |column| &column.plain);
         let spellings = corpus.spellings().map(|(group, text)| host(group, text));
         let spellings = rows(spellings, &columns, |column| &column.spellings);
+        let paths = corpus.paths().map(|(group, text)| host(group, text));
+        let paths = rows(paths, &columns, |column| &column.paths);
         let look_alikes = corpus.look_alikes.iter().map(|one| host(&one.name, &one.authority));
         let look_alikes = rows(look_alikes, &columns, |column| &column.look_alikes);
         let shapes = corpus.shapes.iter().map(|shape| (shape.name.clone(), shape.sent()));
         let shapes = rows(shapes, &columns, |column| &column.shapes);
-        Ok(Self { version: binary.version, corpus, plain, spellings, shapes, look_alikes })
+        Ok(Self { version: binary.version, corpus, plain, spellings, paths, shapes, look_alikes })
     }
 }
 
@@ -117,21 +124,30 @@ fn listeners() -> Result<Vec<Listener>> {
     let refused = [REFUSED, "93.184.215.14"];
     let told = json!({"headers": {REASON_HEADER: "{reason}"}});
     let deny = json!({"denyResponse": told, "defaultAction": "ALLOW", "policies": [
-        {"name": "refused", "action": "DENY", "rules": [{"to": [{"operation": {"hosts": refused}}]}]}]});
-    let allow = json!({"denyResponse": told, "policies": [{"name": "allowed", "rules": [{"to": [{"operation": {"hosts": [ALLOWED]}}]}]}]});
+        {"name": "refused", "action": "DENY", "rules": [{"to": [{"operation": {"hosts": refused}}, {"operation": {"hosts": [PATH_HOST], "paths": [REFUSED_PATH]}}]}]}]});
+    let allow = json!({"denyResponse": told, "policies": [{"name": "allowed", "rules": [{"to": [{"operation": {"hosts": [ALLOWED]}}, {"operation": {"hosts": [PATH_HOST], "paths": ["/public/*"]}}]}]}]});
     let wasm =
         |config: &Value| Ok::<_, anyhow::Error>(Filter::Wasm(Wasm::new(paths::filter_wasm()?, config)));
-    let native = |action: &str, hosts: &[&str]| Filter::NativeRbac(vec![rbac(action, hosts)]);
+    let native =
+        |action: &str, hosts: &[&str], path: Value| Filter::NativeRbac(vec![rbac(action, hosts, path)]);
     Ok(vec![
         Listener::named("ours-deny", Kind::Mtls80, wasm(&deny)?),
-        Listener::named("native-deny", Kind::Mtls80, native("DENY", &refused)),
+        Listener::named(
+            "native-deny",
+            Kind::Mtls80,
+            native("DENY", &refused, json!({"exact": REFUSED_PATH})),
+        ),
         Listener::named("ours-allow", Kind::Mtls80, wasm(&allow)?),
-        Listener::named("native-allow", Kind::Mtls80, native("ALLOW", &[ALLOWED])),
+        Listener::named(
+            "native-allow",
+            Kind::Mtls80,
+            native("ALLOW", &[ALLOWED], json!({"prefix": "/public/"})),
+        ),
     ])
 }
 
-/// As istiod writes an AuthorizationPolicy with `hosts: [host, "host:*"]`.
-fn rbac(action: &str, hosts: &[&str]) -> Value {
+/// As istiod writes an AuthorizationPolicy with `hosts: [host, "host:*"]`, and one operation more with a path.
+fn rbac(action: &str, hosts: &[&str], path: Value) -> Value {
     let header = |matcher: Value| json!({"header": {"name": ":authority", "string_match": matcher}});
     let rules: Vec<Value> = hosts
         .iter()
@@ -143,7 +159,8 @@ fn rbac(action: &str, hosts: &[&str]) -> Value {
         })
         .collect();
     json!({"rules": {"action": action, "policies": {"list": {
-        "permissions": [{"or_rules": {"rules": rules}}],
+        "permissions": [{"or_rules": {"rules": rules}}, {"and_rules": {"rules": [
+            header(json!({"exact": PATH_HOST, "ignore_case": true})), {"url_path": {"path": path}}]}}],
         "principals": [{"any": true}],
     }}}})
 }
@@ -170,7 +187,13 @@ impl Sender {
             let request = raw::get(&[format!("host: {authority}").as_bytes()]);
             self.outcome(|| self.http1(&request))
         };
+        let path = |target: &str| {
+            let request = format!("GET {target} HTTP/1.1\r\nhost: {PATH_HOST}\r\nconnection: close\r\n\r\n");
+            let outcome = self.outcome(|| self.http1(request.as_bytes()))?;
+            Ok(Outcome { through: !outcome.site_saw.is_empty(), ..outcome })
+        };
         Ok(Column {
+            paths: corpus.paths().map(|(_, target)| path(target)).collect::<Result<_>>()?,
             plain: PLAIN.into_iter().map(host).collect::<Result<_>>()?,
             spellings: corpus.spellings().map(|(_, text)| host(text)).collect::<Result<_>>()?,
             look_alikes: corpus.look_alikes.iter().map(|one| host(&one.authority)).collect::<Result<_>>()?,
@@ -329,6 +352,17 @@ fn no_spelling_goes_through_ours(played: &mut Played) -> Result<()> {
     Ok(())
 }
 
+/// What the gateway's Envoy hands on is a reading of the refused path still, unless it has refused it itself.
+fn no_path_goes_through_ours(played: &mut Played) -> Result<()> {
+    for (group, target) in played.corpus.paths() {
+        ensure!(names_refused_path(target), "{group}: no site reads {target:?} as {REFUSED_PATH}");
+    }
+    for other in ["/", "/public", "/administrator", "/admin/x", "/x/admin"] {
+        ensure!(!names_refused_path(other), "{other}");
+    }
+    none_through(&played.paths)
+}
+
 fn no_shape_goes_through_ours(played: &mut Played) -> Result<()> {
     none_through(&played.shapes)
 }
@@ -378,13 +412,15 @@ fn the_page_shows_what_was_measured(played: &mut Played) -> Result<()> {
     let mut summary = String::from(
         "| corpus | requests | DENY, ours | DENY, native | ALLOW, ours | ALLOW, native |\n|---|---|---|---|---|---|\n",
     );
-    for (name, rows) in [("spellings", &played.spellings), ("shapes", &played.shapes)] {
+    let parts = [("spellings", &played.spellings), ("paths", &played.paths), ("shapes", &played.shapes)];
+    for (name, rows) in parts {
         let counts: Vec<String> = (0..HEADS.len()).map(|at| through(rows, at).to_string()).collect();
         summary.push_str(&format!("| {name} | {} | {} |\n", rows.len(), counts.join(" | ")));
     }
     table::compare(&BTreeMap::from([
         ("summary", summary),
         ("spellings", markdown(["how", "`host`"], &HEADS, &played.spellings)),
+        ("paths", markdown(["how", "path"], &HEADS, &played.paths)),
         ("shapes", markdown(["shape", "sent"], &HEADS, &played.shapes)),
         ("look-alikes", markdown(["what", "`host`"], &HEADS, &played.look_alikes)),
     ]))

@@ -382,6 +382,7 @@ pub(crate) fn neutral_settings(set: &PolicySet) -> Value {
         "unauthenticated": "EVALUATE",
         "sniMismatch": "ALLOW",
         "privateAddresses": "ALLOW",
+        "pathReadings": "LITERAL",
         "trustDomains": set.trust_domains,
         "reportAllowed": set.has_dry_run(),
     })

@@ -31,9 +31,10 @@ impl Judge {
     }
 
     pub(crate) fn verdicts(&self, request: &Request) -> Verdicts {
-        let domains = &self.engine.settings().trust_domains;
+        let settings = self.engine.settings();
+        let domains = &settings.trust_domains;
         let facts = match self.protocol {
-            Protocol::Http => Facts::http(request, domains),
+            Protocol::Http => Facts::http(request, domains, settings.path_readings),
             Protocol::Tcp => Facts::network(request, domains, Opening::Plain),
         };
         let decision = self.engine.decide(&facts);

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 /// would admit more if it were left out is an error.
 ///
 /// The verdicts stay as they are: `defaultAction: ALLOW`, `unauthenticated: EVALUATE`, `sniMismatch: ALLOW`,
-/// `privateAddresses: ALLOW`. With --strict the defaults of this filter are kept instead.
+/// `privateAddresses: ALLOW`, `pathReadings: LITERAL`. With --strict the defaults of this filter are kept instead.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit codes: 0 imported, 1 an error.\n\nExamples:\n  \
                         kubectl get authorizationpolicies -A -o yaml | egressctl import - > policy.yaml\n  \

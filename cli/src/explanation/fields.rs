@@ -3,8 +3,9 @@
 use crate::request::Request;
 use crate::source::{Node, Value};
 use egress_policy::config::Json;
-use egress_policy::rules::{HostEntry, Predicate};
-use egress_policy::{Facts, Peer, Target, Truth};
+use egress_policy::patterns::PathPattern;
+use egress_policy::rules::{Field, HostEntry, Predicate};
+use egress_policy::{Facts, Peer, Readings, Target, Truth};
 
 /// Where a field stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +131,7 @@ pub(super) fn observed(predicate: &Predicate, request: &Request, facts: &Facts<'
         Predicate::Port(_) => given("the listener's port", request.port.as_ref()),
         Predicate::Method(_) => http_only(format!("the method is {}", request.method())),
         Predicate::Path(_) if request.method() == "CONNECT" => "a CONNECT has no path".to_owned(),
-        Predicate::Path(_) => http_only(format!("the path is {}", request.path())),
+        Predicate::Path(field) => http_only(path(request, facts, field)),
         Predicate::ServerName(_) => match request.sni.as_deref() {
             None | Some("") => "the client sent no server name".to_owned(),
             Some(name) => format!("the server name is {name}"),
@@ -146,6 +147,47 @@ pub(super) fn observed(predicate: &Predicate, request: &Request, facts: &Facts<'
                 format!("{}, {}", claim(request, &["iss".into()]), claim(request, &["sub".into()]))
             }
         }),
+    }
+}
+
+/// The path, and the readings of it in which the field comes out otherwise than as it is written.
+fn path(request: &Request, facts: &Facts<'_>, field: &Field<PathPattern>) -> String {
+    let told = format!("the path is {}", request.path());
+    match facts.path_and_readings() {
+        None | Some((_, Readings::AsWritten)) => told,
+        Some((_, Readings::Unclear)) => format!(
+            "{told}; sites differ in how they read a broken escape or an encoded control character (pathReadings: ALL)"
+        ),
+        Some((path, Readings::Others(others))) => {
+            let written = field.holds(|pattern| pattern.matches(path));
+            let comes_to = |reading: &[u8]| field.holds(|pattern| pattern.fits(reading));
+            let Some(otherwise) = others.iter().map(|other| comes_to(other)).find(|truth| *truth != written)
+            else {
+                return told;
+            };
+            let disagree: Vec<_> = others
+                .iter()
+                .filter(|reading| comes_to(reading) == otherwise)
+                .map(|reading| String::from_utf8_lossy(reading))
+                .collect();
+            let mut shown = disagree.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+            if disagree.len() > SHOWN {
+                shown += &format!(" and {} more", disagree.len() - SHOWN);
+            }
+            format!(
+                "{told}; {} as it is written, {} where a site reads {shown} (pathReadings: ALL)",
+                word(written),
+                word(otherwise)
+            )
+        }
+    }
+}
+
+fn word(truth: Truth) -> &'static str {
+    match truth {
+        Truth::True => "true",
+        Truth::False => "false",
+        Truth::Unknown => "unknown",
     }
 }
 

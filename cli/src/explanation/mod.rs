@@ -31,7 +31,7 @@ impl Explanation {
     pub(crate) fn new(judge: &Judge, request: &Request) -> Self {
         let mut taken = steps::Taken::default();
         let outcome = judge.judge_traced(request, &mut taken);
-        let facts = request.facts(&judge.engine.settings().trust_domains);
+        let facts = request.facts(judge.engine.settings());
         Self {
             steps: steps::describe(&taken, judge.engine.settings(), request, &facts, &outcome),
             // What falls before the policies, no policy has been asked about.

@@ -71,6 +71,7 @@ pub(crate) fn authorization_policies(resources: &[Resource], settings: &Settings
             ("unauthenticated", json::text("EVALUATE")),
             ("sniMismatch", json::text("ALLOW")),
             ("privateAddresses", json::text("ALLOW")),
+            ("pathReadings", json::text("LITERAL")),
         ]);
     }
     if settings.trust_domains != ["cluster.local"] {

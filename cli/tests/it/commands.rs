@@ -72,6 +72,9 @@ snapshots! {
         "--path", "/upload?x=1", "--port", "8080", "--source-ip", "10.1.2.3", "--header", "X-Team=blue", "--header", "x-team=red",
         "--claims", r#"{"iss": "me", "sub": "you", "aud": ["a", "b"], "deep": {"er": "x"}}"#;
     explain_fields_bare: "explain", "fields.yaml", "--principal", "cluster.local/ns/a/sa/x", "--host", "www.example.com";
+    explain_path_readings: "explain", "paths.yaml", "--principal", "cluster.local/ns/a/sa/x", "--host", "www.example.com", "--path", "/x/..%2fadmin;v=1?q";
+    explain_path_unclear: "explain", "paths.yaml", "--principal", "cluster.local/ns/a/sa/x", "--host", "www.example.com", "--path", "/api/%zz";
+    explain_path_agrees: "explain", "paths.yaml", "--principal", "cluster.local/ns/a/sa/x", "--host", "www.example.com", "--path", "/api/group%2Fproject";
     explain_network: "explain", "fields.yaml", "--network", "--principal", "cluster.local/ns/a/sa/x", "--host", "www.example.com", "--sni", "www.example.com";
     explain_network_no_name: "explain", "fields.yaml", "--network", "--principal", "cluster.local/ns/a/sa/x";
     explain_route_mismatch: "explain", "guards.yaml", "--network", "--principal", "cluster.local/ns/a/sa/x", "--host", "a.example", "--cluster", "outbound|443||b.example";

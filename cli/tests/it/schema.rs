@@ -64,7 +64,7 @@ fn everything() -> Value {
     .collect();
     json!({
         "type": "HTTP", "mode": "ENFORCE", "defaultAction": "DENY", "trustDomains": ["cluster.local"],
-        "unauthenticated": "DENY", "sniMismatch": "DRY_RUN", "encryptedClientHello": "ALLOW",
+        "unauthenticated": "DENY", "sniMismatch": "DRY_RUN", "encryptedClientHello": "ALLOW", "pathReadings": "LITERAL",
         "privateAddresses": "DENY", "privateUpstreams": "ALLOW", "routeMismatch": "DENY", "reportAllowed": false,
         "recheckConnections": true,
         "denyResponse": {"status": 403, "body": "no", "headers": {"x-egress-policy": "{policy}"}},

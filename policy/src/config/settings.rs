@@ -6,6 +6,7 @@ use super::response::{self, DenyResponse};
 use crate::Fault;
 use crate::attributes::Protocol;
 use crate::names::is_trust_domain;
+use crate::path_readings::PathReadings;
 use crate::patterns::TrustDomains;
 
 /// The keys of a configuration.
@@ -17,6 +18,7 @@ pub(super) const KEYS: &[&str] = &[
     "unauthenticated",
     "sniMismatch",
     "encryptedClientHello",
+    "pathReadings",
     "privateAddresses",
     "privateUpstreams",
     "routeMismatch",
@@ -84,6 +86,8 @@ pub struct Settings {
     pub sni_mismatch: Guard,
     /// `encryptedClientHello`
     pub encrypted_client_hello: Effect,
+    /// `pathReadings`
+    pub path_readings: PathReadings,
     /// `privateAddresses`
     pub private_addresses: Effect,
     /// `privateUpstreams`
@@ -102,6 +106,8 @@ const PROTOCOLS: Choices<Protocol> = &[("HTTP", Protocol::Http), ("NETWORK", Pro
 const MODES: Choices<Mode> = &[("ENFORCE", Mode::Enforce), ("DRY_RUN", Mode::DryRun)];
 const EFFECTS: Choices<Effect> = &[("ALLOW", Effect::Allow), ("DENY", Effect::Deny)];
 const GUARDS: Choices<Guard> = &[("DENY", Guard::Deny), ("DRY_RUN", Guard::DryRun), ("ALLOW", Guard::Allow)];
+const PATH_READINGS: Choices<PathReadings> =
+    &[("ALL", PathReadings::All), ("LITERAL", PathReadings::Literal)];
 const UNAUTHENTICATED: Choices<Unauthenticated> =
     &[("DENY", Unauthenticated::Deny), ("EVALUATE", Unauthenticated::Evaluate)];
 
@@ -124,6 +130,7 @@ pub(super) fn read(reader: &mut Reader, top: &Entries<'_>) -> Settings {
         unauthenticated: choice::read(reader, top, "unauthenticated", UNAUTHENTICATED).unwrap_or_default(),
         sni_mismatch: choice::read(reader, top, "sniMismatch", GUARDS).unwrap_or(Guard::Deny),
         encrypted_client_hello,
+        path_readings: choice::read(reader, top, "pathReadings", PATH_READINGS).unwrap_or_default(),
         private_addresses,
         private_upstreams,
         route_mismatch: choice::read(reader, top, "routeMismatch", GUARDS).unwrap_or(route_default),

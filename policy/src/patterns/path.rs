@@ -64,6 +64,15 @@ impl PathPattern {
     }
 }
 
+impl PathPattern {
+    /// Whether the pattern matches another reading of a path than the written one. Which bytes Envoy lets an operator
+    /// cover is a question to what is written.
+    #[must_use]
+    pub fn fits(&self, reading: &[u8]) -> Truth {
+        Truth::from(self.matches(reading) != Truth::False)
+    }
+}
+
 impl PathTemplate {
     fn parse(text: &str) -> Result<Self, Fault> {
         let Some(rest) = text.strip_prefix('/') else {

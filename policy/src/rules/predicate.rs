@@ -72,7 +72,11 @@ impl Predicate {
             }
             Self::Port(field) => known(facts.port(fetch), |port| field.holds(|p| (*p == port).into())),
             Self::Method(field) => present(facts.method(fetch), field, TextPattern::matches),
-            Self::Path(field) => known(facts.path(fetch), |path| field.holds(|p| p.matches(path))),
+            Self::Path(field) => facts.path_truth(
+                fetch,
+                |path| field.holds(|p| p.matches(path)),
+                |reading| field.holds(|p| p.fits(reading)),
+            ),
             Self::ServerName(field) => match facts.folded_server_name(fetch) {
                 Ok(Some(name)) => field.holds(|p| p.matches(name).into()),
                 // A client that sent no name cannot be told from one that hides it.

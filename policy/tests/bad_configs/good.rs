@@ -58,7 +58,7 @@ fn a_policys_defaults_are_the_contracts() {
 fn every_setting_is_read() {
     let config = good(
         r#"{"type": "NETWORK", "mode": "DRY_RUN", "defaultAction": "ALLOW", "trustDomains": ["a", "b.c_d-e"],
-            "unauthenticated": "EVALUATE", "sniMismatch": "DRY_RUN", "encryptedClientHello": "DENY",
+            "unauthenticated": "EVALUATE", "sniMismatch": "DRY_RUN", "encryptedClientHello": "DENY", "pathReadings": "LITERAL",
             "privateAddresses": "ALLOW", "privateUpstreams": "DENY", "routeMismatch": "DRY_RUN",
             "reportAllowed": true, "recheckConnections": false,
             "denyResponse": {"status": 599.0, "body": "", "headers": {"X-A": "", "content-type": "text/html"}}}"#,

@@ -63,6 +63,11 @@ fn words() {
                 &[r#"sniMismatch: "ENFORCE" is not one of DENY, DRY_RUN, ALLOW"#],
             ),
             (
+                r#"{"pathReadings": "literal"}"#,
+                &[r#"pathReadings: "literal" is not one of ALL, LITERAL; write `LITERAL`"#],
+            ),
+            (r#"{"pathReadings": "NONE"}"#, &[r#"pathReadings: "NONE" is not one of ALL, LITERAL"#]),
+            (
                 r#"{"encryptedClientHello": "DRY_RUN"}"#,
                 &[r#"encryptedClientHello: "DRY_RUN" is not one of ALLOW, DENY"#],
             ),

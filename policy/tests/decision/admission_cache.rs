@@ -33,7 +33,8 @@ impl Filter {
         let came = match self.cache.get(&asking) {
             Some(id) => Came { said: self.kept[&id.slot()].clone(), is_cached: true },
             None => {
-                let facts = Facts::http(&asking, &self.engine.settings().trust_domains);
+                let settings = self.engine.settings();
+                let facts = Facts::http(&asking, &settings.trust_domains, settings.path_readings);
                 let decision = self.engine.decide(&facts);
                 let id = self.cache.insert(&asking, &decision);
                 let said = Said::from(decision);
@@ -170,8 +171,7 @@ fn long_names_are_not_kept() {
         let asking = RecordingAttributes::of(&fake);
         assert!(asking.server_name().is_ok());
         let engine = engine(&json!({"defaultAction": "ALLOW"}));
-        let admission = engine
-            .decide(&Facts::http(&Fake::new(&http("a/x", "www.example")), &engine.settings().trust_domains));
+        let admission = engine.decide(&Fake::new(&http("a/x", "www.example")).facts(&engine));
         let mut cache = AdmissionCache::default();
         assert_eq!(cache.insert(&asking, &admission).is_some(), kept, "{lengths:?}");
         assert_eq!(cache.get(&asking).is_some(), kept, "{lengths:?}");

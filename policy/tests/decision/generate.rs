@@ -124,7 +124,7 @@ const SERVER_NAMES: &[&str] = &[
     "outbound_.80_.v1_.gw.ns.svc.cluster.local",
     "outbound_.80_._.gw.ns.svc",
 ];
-const PATHS: &[&str] = &[
+pub(crate) const PATHS: &[&str] = &[
     "/",
     "/a",
     "/a/b",
@@ -139,8 +139,21 @@ const PATHS: &[&str] = &[
     "*",
     "",
     "/a/*/b",
+    "/%61",
+    "/a;x/b",
+    "//a",
+    "/c/..%2fa/b",
+    "/c/%252e%252e/a",
+    "\\a",
+    "/a%2fb",
+    "/a%20b",
+    "/a/%c3%a4/b?%zz",
+    "/a/%",
+    "/a%00",
+    "/a/b/..;/b",
+    "/a;%2fb/..\\b",
 ];
-const PATH_PATTERNS: &[&str] = &[
+pub(crate) const PATH_PATTERNS: &[&str] = &[
     "/a",
     "*",
     "/a*",
@@ -257,6 +270,7 @@ pub(crate) fn config(source: &mut Source<'_>, protocol: &str) -> Value {
         ("unauthenticated", &["EVALUATE", "DENY"], 40),
         ("sniMismatch", &["ALLOW", "DRY_RUN", "DENY"], 50),
         ("encryptedClientHello", &["DENY", "ALLOW"], 30),
+        ("pathReadings", &["LITERAL", "ALL"], 40),
         ("privateAddresses", &["ALLOW", "DENY"], 30),
         ("privateUpstreams", &["DENY", "ALLOW"], 40),
         ("routeMismatch", &["DENY", "DRY_RUN", "ALLOW"], 60),

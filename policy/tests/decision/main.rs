@@ -12,6 +12,7 @@ mod admission_cache;
 mod fuzz_corpus;
 mod generate;
 mod oracle;
+mod path_readings;
 mod properties;
 mod support;
 mod targets;

@@ -176,11 +176,12 @@ impl<'r> Fake<'r> {
 
     /// The facts of the request, as the filter would make them.
     pub(crate) fn facts(&self, engine: &Engine) -> Facts<'_> {
-        let domains = &engine.settings().trust_domains;
+        let settings = engine.settings();
+        let domains = &settings.trust_domains;
         let opening = match &self.request.begin {
             Begin::Http => {
                 assert_eq!(engine.settings().protocol, Protocol::Http, "a request needs an HTTP filter");
-                return Facts::http(self, domains);
+                return Facts::http(self, domains, settings.path_readings);
             }
             Begin::Tls { inner, encrypted } => {
                 Opening::Tls { server_name: inner.clone(), encrypted: *encrypted }

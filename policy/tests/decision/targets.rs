@@ -7,7 +7,8 @@ use crate::support::{Begin, Request, engine, http, said_by, tls};
 use egress_policy::names::{Authority, Host, ServerName, SpiffeId, is_global, parse_address};
 use egress_policy::patterns::{HostPattern, PathPattern};
 use egress_policy::{
-    Config, Engine, HandshakeWatch, HelloReader, MAX_HELLO, Opening, Progress, Protocol, Truth, Watched,
+    Config, Engine, HandshakeWatch, HelloReader, MAX_HELLO, Opening, PathReadings, Progress, Protocol,
+    Readings, Truth, Watched,
 };
 use serde_json::Value;
 use std::net::IpAddr;
@@ -117,6 +118,7 @@ pub(crate) fn path_template(data: &[u8]) {
     let Some((pattern, path)) = pattern_and_value(data) else {
         return;
     };
+    path_readings(path);
     if let Ok(parsed) = PathPattern::parse(pattern) {
         assert_eq!(parsed.matches(path), truth(oracle::patterns::path(pattern, path)), "{pattern}");
     }
@@ -152,6 +154,18 @@ fn pattern_and_value(data: &[u8]) -> Option<(&str, &[u8])> {
     let at = data.iter().position(|byte| *byte == 0)?;
     let (pattern, value) = (std::str::from_utf8(&data[..at]).ok()?, &data[at + 1..]);
     (pattern.len() <= 200 && value.len() <= 400).then_some((pattern, value))
+}
+
+/// The readings of any bytes as a path, beside a second reader.
+fn path_readings(path: &[u8]) {
+    let ours = match Readings::of(path, PathReadings::All) {
+        Readings::AsWritten => Some(vec![]),
+        Readings::Others(others) => Some(others),
+        Readings::Unclear => None,
+    };
+    let theirs = oracle::paths::readings(path)
+        .map(|readings| readings.into_iter().filter(|reading| reading != path).collect::<Vec<_>>());
+    assert_eq!(ours, theirs, "{}", path.escape_ascii());
 }
 
 fn truth(naive: u8) -> Truth {

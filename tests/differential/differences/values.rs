@@ -40,6 +40,20 @@ fn a_byte_outside_the_alphabet_of_templates_does_not_evade_a_deny() {
 }
 
 #[test]
+fn a_path_is_all_of_its_readings() {
+    let yaml = |readings: &str| {
+        format!(
+            "pathReadings: {readings}\npolicies: [{{name: p, action: DENY, rules: [{{to: [{{operation: {{paths: [/admin]}}}}]}}]}}]"
+        )
+    };
+    for path in ["/admin;x", "//admin", "/x/..%2fadmin", "/x/..%3b/admin", "/%2561dmin"] {
+        let request = Request { path: path.to_owned(), ..get("www.example.com") };
+        differs(&yaml("ALL"), &request, "deny[ns[*]-policy[p]-rule[0]]", "allow");
+        differs(&yaml("LITERAL"), &request, "allow[default_action]", "allow");
+    }
+}
+
+#[test]
 fn the_path_of_a_connect_is_unknown() {
     let bench = Bench::shared(Protocol::Http);
     let mut bench = Bench::turn(&bench);

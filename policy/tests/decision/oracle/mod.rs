@@ -5,6 +5,7 @@
 
 pub(crate) mod hello;
 pub(crate) mod names;
+pub(crate) mod paths;
 pub(crate) mod patterns;
 mod rules;
 mod truth;

@@ -75,6 +75,8 @@ impl Case<'_> {
     /// All fields of an object, each with its `not…` twin.
     fn fields(&self, object: &Value, key: &dyn Fn(&str) -> Option<&'static str>, own: Option<&str>) -> Truth {
         all(object.as_object().unwrap().iter().map(|(field, values)| match key(field) {
+            // The twins of a path are held against one reading after the other, together.
+            _ if field == "paths" || field == "notPaths" => self.paths(object),
             Some(attribute) => self.attribute(attribute, &strings(values), own),
             None => {
                 let twin = field.strip_prefix("not").unwrap();
@@ -82,6 +84,33 @@ impl Case<'_> {
                 not_any(self, key(&twin).unwrap(), &strings(values), own)
             }
         }))
+    }
+
+    /// `paths` and `notPaths`: what they come to in every reading of the path, or unknown.
+    fn paths(&self, operation: &Value) -> Truth {
+        let Some(target) = self.path() else {
+            return UNKNOWN;
+        };
+        let path = target.split(|byte| b"?#".contains(byte)).next().unwrap();
+        let readings = if self.config["pathReadings"] == "LITERAL" {
+            Some([path.to_vec()].into())
+        } else {
+            super::paths::readings(path)
+        };
+        let matches = |value: &String, reading: &[u8]| match patterns::path(value, reading) {
+            // Which bytes an operator may cover is asked of the path as it is written.
+            UNKNOWN if reading != path => TRUE,
+            truth => truth,
+        };
+        let holds = |reading: &Vec<u8>| {
+            let any_of =
+                |key: &str| any(strings(&operation[key]).iter().map(|value| matches(value, reading)));
+            let positive = if operation["paths"].is_null() { TRUE } else { any_of("paths") };
+            all([positive, not(any_of("notPaths"))])
+        };
+        let mut truths = readings.iter().flatten().map(holds);
+        let first = truths.next().unwrap_or(UNKNOWN);
+        if truths.all(|truth| truth == first) { first } else { UNKNOWN }
     }
 
     fn condition(&self, condition: &Value, own: Option<&str>) -> Truth {
@@ -121,10 +150,6 @@ impl Case<'_> {
             "connection.sni" => match &self.request.sni {
                 Answer::There(sni) if !sni.is_empty() => each(&|value| of(patterns::server_name(value, sni))),
                 _ => UNKNOWN,
-            },
-            "paths" => match self.path() {
-                Some(path) => each(&|value| patterns::path(value, &path)),
-                None => UNKNOWN,
             },
             "methods" => self.bytes(self.seen(&self.request.method), values),
             "request.auth.principal" => self.request_principal(values),
