@@ -11,6 +11,8 @@ mod commands;
 mod diagnostics;
 mod exit;
 mod explanation;
+#[doc(hidden)]
+pub mod fuzzing;
 mod import;
 mod judge;
 mod lint;

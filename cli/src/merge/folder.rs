@@ -19,7 +19,7 @@ const NAMESPACES: &str = "namespaces";
 static TENANT: Object = Object::new(
     "a namespace's file",
     &[
-        Field::new("policies", &Shape::List(&Shape::MapOrEmpty(&Shape::Any)), ""),
+        Field::new("policies", &Shape::ListOrEmpty(&Shape::MapOrEmpty(&Shape::Any)), ""),
         Field::new("hostSets", &Shape::Map(&Shape::List(&Shape::Text)), ""),
     ],
 );

@@ -48,6 +48,11 @@ pub(crate) fn file(path: &Path, options: &Options) -> Result<(Vec<File>, Vec<Dia
     Ok((make(&source, &node, options.carrier)?, warnings))
 }
 
+/// All that one document stands for, with the resource that is written by itself.
+pub(crate) fn of_document(source: &Rc<Source>, node: &Node) -> Result<Vec<File>, Vec<Diagnostic>> {
+    make(source, node, Carrier::WasmPlugin)
+}
+
 fn make(source: &Rc<Source>, node: &Node, carrier: Carrier) -> Result<Vec<File>, Vec<Diagnostic>> {
     let spec = GatewaySpec::parse(source, node)?;
     let plan = Plan::new(&spec, source, node)?;

@@ -1,6 +1,6 @@
 //! Whatever hosts a gateway file names: what is written, Istio takes, or there is an error.
 
-use super::{Carrier, make};
+use super::of_document;
 use crate::yaml::{Node, Source, parse};
 use egress_policy::names::{is_dns_label, is_dns_subdomain};
 use std::collections::HashSet;
@@ -10,7 +10,7 @@ use std::rc::Rc;
 fn rendered(file: &str) -> Option<Vec<Node>> {
     let source = Rc::new(Source::new("t", file));
     let node = crate::strict::one_document(&source).ok()?;
-    let files = make(&source, &node, Carrier::WasmPlugin).ok()?;
+    let files = of_document(&source, &node).ok()?;
     Some(files.iter().flat_map(|file| parse(&file.text).unwrap()).collect())
 }
 

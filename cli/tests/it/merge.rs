@@ -38,7 +38,6 @@ fn a_deny_is_in_the_whole_or_an_error() {
         ("policies: {name: no-lab, action: DENY, rules: [{}]}".to_owned(), "begin each entry with `- `"),
         ("policies: no-lab".to_owned(), "policies: a list is wanted here, not a string"),
         ("policies:".to_owned(), "policies: null is not a value"),
-        ("policies: []".to_owned(), "policies: the list is empty"),
         ("policies: [no-lab]".to_owned(), "policies[0]: an object is wanted here"),
         ("polices: [{name: a}]".to_owned(), "write `policies`"),
         ("- name: no-lab\n  action: DENY".to_owned(), "an object is wanted here, not a list"),

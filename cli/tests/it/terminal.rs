@@ -82,7 +82,7 @@ fn names_of_files_and_arguments_are_escaped() {
     fs::create_dir(&namespaces).unwrap();
     fs::write(folder.path().join("mesh.yaml"), "{}").unwrap();
     let name = format!("{}.yaml", EVIL.replace('/', ""));
-    for (folder, content) in [(&namespaces, "policies: []"), (&folder.path().to_owned(), "nonsense: 1")] {
+    for (folder, content) in [(&namespaces, "policies: a"), (&folder.path().to_owned(), "nonsense: 1")] {
         fs::write(folder.join(&name), content).unwrap();
     }
     let whole = folder.path().to_str().unwrap();
