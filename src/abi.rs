@@ -147,7 +147,8 @@ fn or_hold(action: Option<Action>) -> u32 {
 
 /// The exports themselves. What is not exported is not called: a request enters the VM to be made, to be decided
 /// and to be forgotten.
-#[expect(unsafe_code, reason = "exported by name, once each; the ABI fixes names and types")]
+#[cfg_attr(test, expect(dead_code, reason = "in tests the SDK's crate, whose numbers are compared, exports the same names"))]
+#[cfg_attr(not(test), expect(unsafe_code, reason = "exported by name, once each; the ABI fixes names and types"))]
 mod exports {
     use super::{CONTEXTS, EnvoyStream, configure, connection, create, or_hold, request, root, start};
 
@@ -163,73 +164,73 @@ mod exports {
         unsafe { __wasm_call_ctors() }
     }
 
-    #[unsafe(no_mangle)]
+    #[cfg_attr(not(test), unsafe(no_mangle))]
     extern "C" fn proxy_abi_version_0_2_1() {}
 
     /// Memory for an answer of the host; `host` takes it over with the same size.
-    #[unsafe(no_mangle)]
+    #[cfg_attr(not(test), unsafe(no_mangle))]
     extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
         Box::into_raw(vec![0_u8; size].into_boxed_slice()).cast()
     }
 
-    #[unsafe(no_mangle)]
+    #[cfg_attr(not(test), unsafe(no_mangle))]
     extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
         create(id, parent);
     }
 
-    #[unsafe(no_mangle)]
+    #[cfg_attr(not(test), unsafe(no_mangle))]
     extern "C" fn proxy_on_vm_start(id: u32, _size: usize) -> u32 {
         start();
         u32::from(root(id).is_some())
     }
 
-    #[unsafe(no_mangle)]
+    #[cfg_attr(not(test), unsafe(no_mangle))]
     extern "C" fn proxy_on_configure(id: u32, size: usize) -> u32 {
         u32::from(root(id).is_some_and(|root| configure(&root, size)))
     }
 
-    #[unsafe(no_mangle)]
+    #[cfg_attr(not(test), unsafe(no_mangle))]
     extern "C" fn proxy_on_tick(id: u32) {
         if let Some(root) = root(id) {
             root.on_tick();
         }
     }
 
-    #[unsafe(no_mangle)]
+    #[cfg_attr(not(test), unsafe(no_mangle))]
     extern "C" fn proxy_on_request_headers(id: u32, _headers: usize, _end: u32) -> u32 {
         #[cfg(feature = "trap-on-demand")]
         crate::trap::on_request();
         or_hold(request(id).map(|request| request.on_headers(&EnvoyStream(id))))
     }
 
-    #[unsafe(no_mangle)]
+    #[cfg_attr(not(test), unsafe(no_mangle))]
     extern "C" fn proxy_on_request_body(id: u32, _size: usize, _end: u32) -> u32 {
         or_hold(request(id).map(|request| request.on_more()))
     }
 
-    #[unsafe(no_mangle)]
+    #[cfg_attr(not(test), unsafe(no_mangle))]
     extern "C" fn proxy_on_request_trailers(id: u32, _trailers: usize) -> u32 {
         or_hold(request(id).map(|request| request.on_more()))
     }
 
-    #[unsafe(no_mangle)]
+    #[cfg_attr(not(test), unsafe(no_mangle))]
     extern "C" fn proxy_on_new_connection(id: u32) -> u32 {
         or_hold(connection(id).map(|connection| connection.on_new()))
     }
 
-    #[unsafe(no_mangle)]
+    #[cfg_attr(not(test), unsafe(no_mangle))]
     extern "C" fn proxy_on_downstream_data(id: u32, size: usize, end: u32) -> u32 {
         #[cfg(feature = "trap-on-demand")]
         crate::trap::on_client_bytes();
         or_hold(connection(id).map(|connection| connection.on_client_bytes(size, end != 0)))
     }
 
-    #[unsafe(no_mangle)]
+    #[cfg_attr(not(test), unsafe(no_mangle))]
     extern "C" fn proxy_on_upstream_data(id: u32, size: usize, _end: u32) -> u32 {
         or_hold(connection(id).map(|connection| connection.on_site_bytes(size)))
     }
 
-    #[unsafe(no_mangle)]
+    #[cfg_attr(not(test), unsafe(no_mangle))]
     extern "C" fn proxy_on_delete(id: u32) {
         // Dropped after the borrow has ended.
         let context = CONTEXTS.with_borrow_mut(|contexts| contexts.remove(&id));
@@ -246,6 +247,12 @@ mod tests {
     use super::*;
 
     const HOLD: u32 = PAUSE;
+
+    #[test]
+    fn actions_are_those_of_the_sdk() {
+        use proxy_wasm::types::Action as Sdk;
+        assert_eq!((CONTINUE, PAUSE), (Sdk::Continue as u32, Sdk::Pause as u32));
+    }
 
     #[test]
     fn what_is_unknown_or_of_another_kind_is_held() {

@@ -464,6 +464,21 @@ mod sys {
 mod tests {
     use super::*;
 
+    /// The numbers of the ABI, as the SDK knows them: should they change there, this is where it is noticed.
+    #[test]
+    fn numbers_are_those_of_the_sdk() {
+        use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, Status, StreamType};
+        assert_eq!((OK, NOT_FOUND), (Status::Ok as u32, Status::NotFound as u32));
+        assert_eq!(DOWNSTREAM, StreamType::Downstream as u32);
+        assert_eq!(REQUEST_HEADERS, MapType::HttpRequestHeaders as u32);
+        assert_eq!((COUNTER, GAUGE), (MetricType::Counter as u32, MetricType::Gauge as u32));
+        let buffers = [BufferType::DownstreamData, BufferType::UpstreamData, BufferType::PluginConfiguration];
+        let ours = [Buffer::Downstream, Buffer::Upstream, Buffer::Configuration];
+        assert_eq!(ours.map(|buffer| buffer as u32), buffers.map(|buffer| buffer as u32));
+        let levels = [LogLevel::Trace, LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error];
+        assert_eq!([TRACE, DEBUG, INFO, WARN, ERROR], levels.map(|level| level as u32));
+    }
+
     #[test]
     fn maps_come_back_as_they_went() {
         for pairs in [vec![], vec![("a", "b")], vec![("x-policy", ""), ("", "v"), ("k", "a\0b")]] {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use flate2::read::GzDecoder;
 use serde::Deserialize;
 
-use crate::image::{FILE, LAYER, MANIFEST, digest};
+use crate::image::{FILE, LAYER, MANIFEST, digest, is_wasm};
 
 /// Docker's manifest.
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -74,12 +74,6 @@ pub fn wasm(manifest: &[u8], blob: &mut dyn FnMut(&str) -> Result<Vec<u8>>) -> R
     };
     ensure!(is_wasm(&binary), "what the image holds is no wasm binary");
     Ok(binary)
-}
-
-/// Whether bytes begin as a wasm binary does: the agent looks no further.
-#[must_use]
-pub fn is_wasm(bytes: &[u8]) -> bool {
-    bytes.len() >= 8 && bytes.starts_with(b"\0asm")
 }
 
 /// The first file called `plugin.wasm`, in whatever folder.

@@ -8,8 +8,6 @@ use flate2::{Compression, GzBuilder};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::fetch::is_wasm;
-
 /// The name that Istio looks for inside the layer.
 pub const FILE: &str = "plugin.wasm";
 /// The manifest's media type.
@@ -18,6 +16,12 @@ pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// The layer's media type.
 pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+/// Whether bytes begin as a wasm binary does: Istio's agent looks no further.
+#[must_use]
+pub fn is_wasm(bytes: &[u8]) -> bool {
+    bytes.len() >= 8 && bytes.starts_with(b"\0asm")
+}
 
 /// What the image says of itself (`org.opencontainers.image.*`).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -122,7 +122,7 @@ fn targets() -> BTreeSet<String> {
     rules
         .filter_map(|line| line.split_once(':'))
         .filter(|(_, rest)| !rest.starts_with('='))
-        .map(|(name, _)| name.trim().to_owned())
+        .flat_map(|(names, _)| names.split_whitespace().map(ToOwned::to_owned))
         .collect()
 }
 

@@ -7,6 +7,11 @@ use super::spec::{Gateway, Kind};
 use super::tree::obj;
 use egress_policy::config::Json;
 
+/// What tcp_proxy keeps while it waits to dial: a whole ClientHello, as the filter reads one.
+const EARLY_DATA: u32 = 64 * 1024;
+const _: () =
+    assert!(EARLY_DATA as usize == egress_policy::MAX_HELLO, "a longer ClientHello would never be whole");
+
 /// The image where the gateway file names none: where a registry has to be filled in.
 const IMAGE: &str = concat!("oci://registry.example.com/egress-authz:", env!("CARGO_PKG_VERSION"));
 
@@ -120,7 +125,7 @@ pub(super) fn late_dial(plan: &Plan, gateway: &Gateway) -> Option<Json> {
         "value": obj! {"typed_config": obj! {
             "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
             "upstream_connect_mode": "ON_DOWNSTREAM_TLS_HANDSHAKE",
-            "max_early_data_bytes": 65535u16,
+            "max_early_data_bytes": EARLY_DATA,
         }},
     };
     let matched = obj! {

@@ -34,6 +34,12 @@ impl ToJson for &String {
 
 impl ToJson for u16 {
     fn to_json(self) -> Option<Json> {
+        u32::from(self).to_json()
+    }
+}
+
+impl ToJson for u32 {
+    fn to_json(self) -> Option<Json> {
         Some(Json::Number(f64::from(self)))
     }
 }

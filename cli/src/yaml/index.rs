@@ -1,6 +1,5 @@
 //! Where the keys of large objects stand, for those who look for many.
 
-use super::node::Entry;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -23,19 +22,26 @@ impl Clone for Index {
 
 impl Index {
     /// Where a key stands first and last; `None` where there is none, or where the object is small and is to be read through.
-    pub(super) fn find(&self, entries: &[Entry], key: &str) -> Option<(usize, usize)> {
+    /// `object` is the object's address, `keys` are its keys in order.
+    pub(super) fn find<'k>(
+        &self,
+        object: usize,
+        keys: impl ExactSizeIterator<Item = &'k str>,
+        key: &str,
+    ) -> Option<(usize, usize)> {
         let mut maps = self.0.borrow_mut();
-        let keys = maps.entry(entries.as_ptr().addr()).or_insert_with(|| {
-            let mut keys = Keys::with_capacity(entries.len());
-            for (at, entry) in entries.iter().enumerate() {
-                keys.entry(entry.key.as_str().into()).and_modify(|(_, last)| *last = at).or_insert((at, at));
+        let places = maps.entry(object).or_insert_with(|| {
+            let mut places = Keys::with_capacity(keys.len());
+            for (at, key) in keys.enumerate() {
+                places.entry(key.into()).and_modify(|(_, last)| *last = at).or_insert((at, at));
             }
-            keys
+            places
         });
-        keys.get(key).copied()
+        places.get(key).copied()
     }
 
-    pub(super) fn is_for(entries: &[Entry]) -> bool {
-        entries.len() > SMALL
+    /// Whether an object of so many keys is worth an index.
+    pub(super) fn is_for(keys: usize) -> bool {
+        keys > SMALL
     }
 }

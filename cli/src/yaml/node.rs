@@ -141,11 +141,12 @@ impl Node {
                     whole.then(|| entry.value.walk(rest, Some(entry.key_span), which, index)).flatten()
                 };
                 if let Some(index) = index
-                    && Index::is_for(entries)
+                    && Index::is_for(entries.len())
                 {
                     let ends = path.match_indices(['.', '[']).map(|(at, _)| at).chain([path.len()]);
                     return ends.filter_map(|end| path.get(..end)).find_map(|key| {
-                        let (first, last) = index.find(entries, key)?;
+                        let keys = entries.iter().map(|entry| entry.key.as_str());
+                        let (first, last) = index.find(entries.as_ptr().addr(), keys, key)?;
                         follow(entries.get(if which == Which::First { first } else { last })?)
                     });
                 }
