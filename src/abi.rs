@@ -147,8 +147,17 @@ fn or_hold(action: Option<Action>) -> u32 {
 
 /// The exports themselves. What is not exported is not called: a request enters the VM to be made, to be decided
 /// and to be forgotten.
-#[cfg_attr(test, expect(dead_code, reason = "in tests the SDK's crate, whose numbers are compared, exports the same names"))]
-#[cfg_attr(not(test), expect(unsafe_code, reason = "exported by name, once each; the ABI fixes names and types"))]
+#[cfg_attr(
+    test,
+    expect(
+        dead_code,
+        reason = "in tests the SDK's crate, whose numbers are compared, exports the same names"
+    )
+)]
+#[cfg_attr(
+    not(test),
+    expect(unsafe_code, reason = "exported by name, once each; the ABI fixes names and types")
+)]
 mod exports {
     use super::{CONTEXTS, EnvoyStream, configure, connection, create, or_hold, request, root, start};
 
