@@ -2,7 +2,7 @@
 
 use crate::diagnostics::Diagnostic;
 use crate::request::Request;
-use crate::source::{Entry, Node, Source, Value, Which};
+use crate::source::{Entry, Node, Occurrence, Source, Value};
 use egress_policy::Timestamp;
 use std::rc::Rc;
 
@@ -84,7 +84,7 @@ impl Reader<'_> {
         };
         for entry in node.entries() {
             let path = format!("cases[{at}].{}", entry.key);
-            if node.locate(&entry.key, Which::Last).and_then(|place| place.key) != Some(entry.key_span) {
+            if node.locate(&entry.key, Occurrence::Last).and_then(|place| place.key) != Some(entry.key_span) {
                 self.note(&entry.value, &path, "the key is written twice");
             }
             if let Err(what) = read_entry(&mut case, entry) {

@@ -24,14 +24,14 @@ pub(crate) struct Args {
 enum Kind {
     /// pluginConfig.
     PluginConfig,
-    /// The file that `egressctl render` reads.
+    /// The file that `egressctl render` reads; it refers to the other by its name, egress-authz.schema.json.
     Gateway,
 }
 
 pub(crate) fn run(args: &Args, output: Output) -> Exit {
     match args.kind {
         Kind::PluginConfig => output.print_json(&schema::plugin_config()),
-        Kind::Gateway => output.print_json(&render::gateway_file_schema(schema::plugin_config().to_value())),
+        Kind::Gateway => output.print_json(&render::gateway_file_schema()),
     }
     Exit::Ok
 }

@@ -4,7 +4,7 @@ mod folder;
 mod references;
 
 use crate::diagnostics::Diagnostic;
-use crate::yaml::{Node, Source, Span, Which};
+use crate::yaml::{Node, Occurrence, Source, Span};
 use egress_policy::ConfigError;
 use egress_policy::config::{Config, Json, Object, Problem};
 use folder::{Folder, Tenant};
@@ -153,7 +153,8 @@ impl<'m> Merger<'m> {
         });
         for (inner, name) in unknown {
             let what = format!("@{name} is neither a set of this file nor one of the mesh");
-            let span = policy.locate(&inner, Which::First).map_or(policy.span, |place| place.key_or_value());
+            let span =
+                policy.locate(&inner, Occurrence::First).map_or(policy.span, |place| place.key_or_value());
             self.refuse(&tenant.source, span, &format!("{path}{inner}"), what);
         }
         let Json::Object(Object(entries)) = policy.to_json() else {
@@ -192,8 +193,10 @@ impl<'m> Merger<'m> {
         let blame = Blame { policies: &self.origins_of_policies, sets: &self.origins_of_sets };
         let diagnose = |error: &ConfigError| {
             blame.diagnose(error).unwrap_or_else(|| {
-                let span =
-                    self.mesh.locate(&error.path, Which::First).map_or(self.mesh.span, |place| place.value());
+                let span = self
+                    .mesh
+                    .locate(&error.path, Occurrence::First)
+                    .map_or(self.mesh.span, |place| place.value());
                 explained(error).at(self.mesh_source, span).path(&error.path)
             })
         };
@@ -210,7 +213,7 @@ struct Blame<'b> {
 impl Blame<'_> {
     fn diagnose(&self, error: &ConfigError) -> Option<Diagnostic> {
         let (origin, rest) = self.origin(&error.path)?;
-        let which = if error.problem == Problem::DuplicateKey { Which::Last } else { Which::First };
+        let which = if error.problem == Problem::DuplicateKey { Occurrence::Last } else { Occurrence::First };
         let span = origin.node.locate(rest, which).map_or(origin.node.span, |place| place.value());
         Some(explained(error).at(origin.source, span).path(&format!("{}{rest}", origin.path)))
     }

@@ -4,7 +4,7 @@ use super::mesh::{HTTP, PASSTHROUGH, TLS};
 use super::tree::obj;
 use crate::diagnostics::Diagnostic;
 use crate::strict::{self, Field, METADATA, Object, Shape};
-use crate::yaml::{Entry, Node, Source, Span, Value, Which};
+use crate::yaml::{Entry, Node, Occurrence, Source, Span, Value};
 use egress_policy::config::Json;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -163,7 +163,8 @@ fn map<const N: usize>(span: Span, fields: [(&str, Node); N]) -> Node {
 
 impl Reader<'_> {
     fn refuse(&mut self, path: &str, what: &str, help: Option<&str>) {
-        let span = self.node.locate(path, Which::First).map_or(self.node.span, |place| place.key_or_value());
+        let span =
+            self.node.locate(path, Occurrence::First).map_or(self.node.span, |place| place.key_or_value());
         let diagnostic = Diagnostic::error(what).at(self.source, span).path(path);
         self.errors.push(match help {
             Some(help) => diagnostic.help(help),

@@ -3,7 +3,7 @@
 use super::spec::{From, GatewaySpec, Rule, To, Transport};
 use super::tree::obj;
 use crate::diagnostics::Diagnostic;
-use crate::source::{Node, Source, Which};
+use crate::source::{Node, Occurrence, Source};
 use egress_policy::ConfigError;
 use egress_policy::config::{Config, Json, Object};
 use std::rc::Rc;
@@ -27,7 +27,7 @@ pub(super) fn plugin_config(
         .enumerate()
         .flat_map(|(at, rule)| policies(rule).into_iter().map(move |policy| (policy, at)))
         .unzip();
-    let place = |path: &str| node.locate(path, Which::First).map_or(node.span, |place| place.value());
+    let place = |path: &str| node.locate(path, Occurrence::First).map_or(node.span, |place| place.value());
     let blame = |errors: Vec<ConfigError>, path_of: &dyn Fn(&str) -> String| -> Vec<Diagnostic> {
         let diagnose = |error: ConfigError| {
             let path = path_of(&error.path);

@@ -1,7 +1,7 @@
 //! What a gateway file may say: its closed description, which is its JSON Schema, too.
 
 use crate::strict::{Field, Object, Shape, schema};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// A gateway file.
 pub(super) static GATEWAY_FILE: Shape = Shape::Object(&FILE);
@@ -119,23 +119,12 @@ static SITES: Object = Object::new(
 static ORIGINATION: Object =
     Object::new("`originateTls`", &[Field::required("port", &Shape::PORT, "The site's port for TLS.")]);
 
-/// The JSON Schema of a gateway file, which holds that of pluginConfig.
-pub(crate) fn gateway_file_schema(mut plugin_config: Value) -> Value {
-    let mut definitions = match plugin_config.get_mut("$defs").map(Value::take) {
-        Some(Value::Object(definitions)) => definitions,
-        _ => Map::new(),
-    };
-    if let Value::Object(plugin_config) = &mut plugin_config {
-        let dialect = plugin_config.remove("$schema");
-        plugin_config.remove("$defs");
-        definitions.insert("PluginConfig".to_owned(), Value::Object(plugin_config.clone()));
-        let mut file = schema(&GATEWAY_FILE, &json!({"$ref": "#/$defs/PluginConfig"}));
-        if let Value::Object(file) = &mut file {
-            file.insert("$schema".to_owned(), dialect.unwrap_or_default());
-            file.insert("title".to_owned(), json!("egress-authz gateway file"));
-            file.insert("$defs".to_owned(), Value::Object(definitions));
-        }
-        return file;
+/// The JSON Schema of a gateway file; that of pluginConfig is shipped beside it.
+pub(crate) fn gateway_file_schema() -> Value {
+    let mut file = schema(&GATEWAY_FILE, &json!({"$ref": "egress-authz.schema.json"}));
+    if let Value::Object(file) = &mut file {
+        file.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+        file.insert("title".to_owned(), json!("egress-authz gateway file"));
     }
-    plugin_config
+    file
 }

@@ -3,7 +3,7 @@
 use super::names::{is_pod_label, istio_refuses};
 use super::spec::{Gateway, GatewaySpec, Kind, To, Transport};
 use crate::diagnostics::Diagnostic;
-use crate::source::{Node, Source, Which};
+use crate::source::{Node, Occurrence, Source};
 use egress_policy::names::{Host, is_dns_label, is_dns_subdomain};
 use egress_policy::patterns::HostPattern;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -115,7 +115,7 @@ impl Planner<'_> {
     }
 
     fn refuse_with(&mut self, path: &str, what: &str, help: &str) {
-        let span = self.node.locate(path, Which::First).map_or(self.node.span, |place| place.value());
+        let span = self.node.locate(path, Occurrence::First).map_or(self.node.span, |place| place.value());
         let refused = Diagnostic::error(what).at(self.source, span).path(path);
         self.errors.push(if help.is_empty() { refused } else { refused.help(help) });
     }
@@ -129,7 +129,7 @@ impl Planner<'_> {
         self.label(gateway.namespace(), "gateway.namespace");
         for key in ["selector", "lateDial"] {
             let path = format!("gateway.{key}");
-            if self.waypoint && self.node.locate(&path, Which::First).is_some() {
+            if self.waypoint && self.node.locate(&path, Occurrence::First).is_some() {
                 self.refuse_with(&path, "this is not used for a waypoint", "leave it out");
             }
         }

@@ -1,7 +1,8 @@
 //! The configurations in a file: bare, or inside the resources that carry them to a gateway.
 
 use crate::diagnostics::Diagnostic;
-use crate::yaml::{Index, Node, Place, Source, Span, Value, Which};
+use crate::strict::{self, Field, Object as Described, Shape};
+use crate::yaml::{Entry, Index, Node, Occurrence, Place, Source, Span, Value};
 use egress_policy::config::{Config, Json, Object, Problem, unpack};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -42,6 +43,17 @@ pub(crate) struct Plugin {
     /// Of the configuration.
     index: Index,
 }
+
+/// What `kubectl get` writes of several objects; each is read by itself.
+static LIST: Shape = Shape::Object(&Described::new(
+    "a List",
+    &[
+        Field::required("apiVersion", &Shape::Text, ""),
+        Field::required("kind", &Shape::Text, ""),
+        Field::new("metadata", &Shape::Any, ""),
+        Field::required("items", &Shape::ListOrEmpty(&Shape::Other), ""),
+    ],
+));
 
 const EXTENSIONS: &str = "extensions.istio.io/";
 
@@ -85,6 +97,7 @@ impl Input {
         }
         let (kind, path): (_, &[&str]) = match (resource.api_version(), resource.kind()) {
             (_, "List") => {
+                errors.extend(strict::check(source, &resource.node, &LIST));
                 for item in resource.node.get("items").map(Node::items).unwrap_or_default() {
                     self.add(source, item.clone(), errors);
                 }
@@ -96,11 +109,19 @@ impl Input {
             (group, "TrafficExtension") if group.starts_with(EXTENSIONS) => {
                 (PluginKind::TrafficExtension, &["spec", "wasm", "pluginConfig"])
             }
+            (_, "WasmPlugin" | "TrafficExtension") => {
+                let what =
+                    format!("a {} is of extensions.istio.io/v1alpha1, and this is not", resource.kind());
+                errors.push(resource.refuse("apiVersion", what).help("write extensions.istio.io/v1alpha1"));
+                return;
+            }
             _ => {
+                errors.extend(strict::check(source, &resource.node, &Shape::Any));
                 self.resources.push(resource);
                 return;
             }
         };
+        errors.extend(strict::check(source, &around(&resource.node, path), &Shape::Any));
         if kind == PluginKind::TrafficExtension && resource.node.at(&["spec", "wasm"]).is_none() {
             self.resources.push(resource);
             return;
@@ -128,6 +149,19 @@ impl Input {
         }
         self.plugins.push(plugin);
     }
+}
+
+/// A resource without its configuration, which has a reader of its own.
+fn around(node: &Node, path: &[&str]) -> Node {
+    let (Value::Map(entries), Some((key, rest))) = (&node.value, path.split_first()) else {
+        // The configuration itself, or what stands in its way.
+        return Node { span: node.span, value: Value::Null };
+    };
+    let prune = |entry: &Entry| {
+        let value = if entry.key == *key { around(&entry.value, rest) } else { entry.value.clone() };
+        Entry { key: entry.key.clone(), key_span: entry.key_span, value }
+    };
+    Node { span: node.span, value: Value::Map(entries.iter().map(prune).collect()) }
 }
 
 impl Resource {
@@ -166,7 +200,7 @@ impl Resource {
         // What is not there is shown where it would stand.
         let mut prefix = path;
         let span = loop {
-            match self.node.locate(prefix, Which::First) {
+            match self.node.locate(prefix, Occurrence::First) {
                 Some(place) => break place.value(),
                 None => prefix = prefix.rsplit_once(['.', '[']).map_or("", |(parent, _)| parent),
             }
@@ -202,13 +236,20 @@ impl Plugin {
 
     /// An error of the core, with its place in the file.
     fn diagnose(&self, error: &egress_policy::ConfigError) -> Diagnostic {
-        let which = if error.problem == Problem::DuplicateKey { Which::Last } else { Which::First };
+        let occurrence =
+            if error.problem == Problem::DuplicateKey { Occurrence::Last } else { Occurrence::First };
         let at_key = matches!(error.problem, Problem::DuplicateKey | Problem::UnknownKey { .. });
         let span = self
             .config
-            .locate_by(&error.path, which, &self.index)
+            .locate_by(&error.path, occurrence, &self.index)
             .map_or(self.config.span, |place| if at_key { place.key_or_value() } else { place.value() });
         let diagnostic = Diagnostic::error(error.message()).at(&self.resource.source, span).path(&error.path);
+        let text =
+            self.config.locate_by(&error.path, occurrence, &self.index).and_then(|place| place.node.text());
+        if let Some(template) = text.and_then(strict::template_in) {
+            return diagnostic
+                .help(format!("{template} is a template that was not rendered: render it first"));
+        }
         match error.repair() {
             Some(repair) => diagnostic.help(repair),
             None => diagnostic,
@@ -217,7 +258,7 @@ impl Plugin {
 
     /// Where a value of the configuration stands.
     pub(crate) fn place(&self, path: &str) -> Option<Place<'_>> {
-        self.config.locate_by(path, Which::First, &self.index)
+        self.config.locate_by(path, Occurrence::First, &self.index)
     }
 
     /// A finding about a value of the configuration.

@@ -36,5 +36,5 @@ mod schema;
 
 pub(crate) use description::{Field, Object, Shape};
 pub(crate) use kubernetes::METADATA;
-pub(crate) use reader::{check, one_document};
+pub(crate) use reader::{check, one_document, template_in};
 pub(crate) use schema::schema;

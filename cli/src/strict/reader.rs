@@ -291,7 +291,7 @@ fn repair_of_key(key: &str, object: &Object) -> String {
 }
 
 /// The first `{{ … }}` or `${…}` of a string.
-fn template_in(text: &str) -> Option<&str> {
+pub(crate) fn template_in(text: &str) -> Option<&str> {
     [("{{", "}}"), ("${", "}")].into_iter().find_map(|(open, close)| {
         let start = text.find(open)?;
         let end = start + text.get(start..)?.find(close)? + close.len();

@@ -6,9 +6,10 @@ mod node;
 mod parse;
 mod scalar;
 mod text;
+mod wording;
 
 pub(crate) use index::Index;
-pub(crate) use node::{Entry, Node, Place, Value, Which};
+pub(crate) use node::{Entry, Node, Occurrence, Place, Value};
 pub(crate) use parse::{YamlError, parse, parse_json};
 pub(crate) use scalar::{other_reading, resolve};
 pub(crate) use text::{Source, Span, is_unprintable};

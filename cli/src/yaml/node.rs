@@ -39,7 +39,7 @@ pub(crate) struct Entry {
 
 /// Which of the entries with one key is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
+pub(crate) enum Occurrence {
     First,
     Last,
 }
@@ -109,20 +109,20 @@ impl Node {
     }
 
     /// Where a path such as `policies[3].rules[0]` leads. Keys may hold dots and brackets themselves.
-    pub(crate) fn locate(&self, path: &str, which: Which) -> Option<Place<'_>> {
-        self.walk(path, None, which, None)
+    pub(crate) fn locate(&self, path: &str, occurrence: Occurrence) -> Option<Place<'_>> {
+        self.walk(path, None, occurrence, None)
     }
 
     /// As [`Node::locate`], for those who look for many places in one tree.
-    pub(crate) fn locate_by(&self, path: &str, which: Which, index: &Index) -> Option<Place<'_>> {
-        self.walk(path, None, which, Some(index))
+    pub(crate) fn locate_by(&self, path: &str, occurrence: Occurrence, index: &Index) -> Option<Place<'_>> {
+        self.walk(path, None, occurrence, Some(index))
     }
 
     fn walk<'n>(
         &'n self,
         path: &str,
         key: Option<Span>,
-        which: Which,
+        occurrence: Occurrence,
         index: Option<&Index>,
     ) -> Option<Place<'n>> {
         if path.is_empty() {
@@ -131,14 +131,14 @@ impl Node {
         match &self.value {
             Value::List(items) => {
                 let (at, rest) = path.strip_prefix('[')?.split_once(']')?;
-                items.get(at.parse::<usize>().ok()?)?.walk(rest, None, which, index)
+                items.get(at.parse::<usize>().ok()?)?.walk(rest, None, occurrence, index)
             }
             Value::Map(entries) => {
                 let path = path.strip_prefix('.').unwrap_or(path);
                 let follow = |entry: &'n Entry| {
                     let rest = path.strip_prefix(entry.key.as_str())?;
                     let whole = rest.is_empty() || rest.starts_with(['.', '[']);
-                    whole.then(|| entry.value.walk(rest, Some(entry.key_span), which, index)).flatten()
+                    whole.then(|| entry.value.walk(rest, Some(entry.key_span), occurrence, index)).flatten()
                 };
                 if let Some(index) = index
                     && Index::is_for(entries.len())
@@ -147,12 +147,12 @@ impl Node {
                     return ends.filter_map(|end| path.get(..end)).find_map(|key| {
                         let keys = entries.iter().map(|entry| entry.key.as_str());
                         let (first, last) = index.find(entries.as_ptr().addr(), keys, key)?;
-                        follow(entries.get(if which == Which::First { first } else { last })?)
+                        follow(entries.get(if occurrence == Occurrence::First { first } else { last })?)
                     });
                 }
-                match which {
-                    Which::First => entries.iter().find_map(follow),
-                    Which::Last => entries.iter().rev().find_map(follow),
+                match occurrence {
+                    Occurrence::First => entries.iter().find_map(follow),
+                    Occurrence::Last => entries.iter().rev().find_map(follow),
                 }
             }
             _ => None,

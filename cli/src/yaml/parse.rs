@@ -7,6 +7,7 @@ use super::copies::{Copies, weight};
 use super::node::{Entry, Node, Text, Value};
 use super::scalar;
 use super::text::{Span, is_unprintable};
+use super::wording::explained;
 use egress_policy::config::{MAX_VALUES, values_in};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
 use std::collections::HashSet;
@@ -312,7 +313,8 @@ impl YamlError {
 
 impl From<&ScanError> for YamlError {
     fn from(error: &ScanError) -> Self {
-        Self { is_syntax: true, ..Self::new(error.info(), between(error.marker(), error.marker())) }
+        let (what, repair) = explained(error.info());
+        Self { is_syntax: true, ..Self::new(what, between(error.marker(), error.marker())).repair(repair) }
     }
 }
 
@@ -329,7 +331,7 @@ fn between(start: &Marker, end: &Marker) -> Span {
 
 #[cfg(test)]
 mod tests {
-    use super::super::node::Which;
+    use super::super::node::Occurrence;
     use super::*;
 
     fn one(text: &str) -> Node {
@@ -340,7 +342,7 @@ mod tests {
 
     fn at(text: &str, path: &str) -> (u32, u32, u32) {
         let node = one(text);
-        let span = node.locate(path, Which::First).unwrap().value();
+        let span = node.locate(path, Occurrence::First).unwrap().value();
         (span.line, span.column, span.end_column)
     }
 
@@ -351,8 +353,8 @@ mod tests {
         assert_eq!(at(text, "policies[0].rules[0].to[0].operation.hosts[1]"), (4, 34, 39));
         assert_eq!(at(text, "policies[0].rules"), (3, 3, 8));
         assert_eq!(at("a.b:\n  c: x\n", "a.b.c"), (2, 6, 7));
-        assert!(one(text).locate("policies[1]", Which::First).is_none());
-        assert!(one("ab: 1").locate("a", Which::First).is_none());
+        assert!(one(text).locate("policies[1]", Occurrence::First).is_none());
+        assert!(one("ab: 1").locate("a", Occurrence::First).is_none());
     }
 
     #[test]
@@ -382,7 +384,7 @@ mod tests {
     fn a_key_written_twice_stays_twice() {
         let node = one("a: 1\na: 2\n");
         assert_eq!(node.entries().len(), 2);
-        assert_eq!(node.locate("a", Which::Last).unwrap().key_or_value().line, 2);
+        assert_eq!(node.locate("a", Occurrence::Last).unwrap().key_or_value().line, 2);
     }
 
     #[test]
@@ -408,6 +410,30 @@ mod tests {
     fn an_error_has_its_place() {
         let errors = parse("a: 1\nb: [1\nc: 2\n").unwrap_err();
         assert!(errors[0].span.line >= 2, "{errors:?}");
+    }
+
+    /// The words are ours, and there is always something to do.
+    #[test]
+    fn what_is_no_yaml_has_a_repair() {
+        for (text, wanted) in [
+            ("a: b: c", "put the text in quotes"),
+            ("a:\n\t- b", "indent with spaces"),
+            ("a: [1, 2", "close it"),
+            ("a: {b: 1, c: 2\nd: 3", "bracket"),
+            ("a: 1\n b: 2", "indent"),
+            ("- a\nb: 1", "`- `"),
+            ("a: *nowhere", "define it above"),
+            ("a: \"\\q\"", "backslash"),
+            ("a: \"x\" y", "quote"),
+            ("a: 'x", "close it"),
+            ("a: @x", "put it in quotes"),
+            ("a: 1\n]", "closing bracket"),
+            ("a: |x\n y", "quotes, brackets"),
+        ] {
+            let errors = parse(text).unwrap_err();
+            let said = format!("{} {}", errors[0].message, errors[0].repair.as_deref().unwrap_or_default());
+            assert!(said.contains(wanted), "{text}: {said}");
+        }
     }
 
     #[test]

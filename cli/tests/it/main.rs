@@ -11,6 +11,8 @@ mod merge;
 #[cfg(test)]
 mod packing;
 #[cfg(test)]
+mod readers;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod schema;
