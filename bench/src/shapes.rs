@@ -21,6 +21,8 @@ pub enum Shape {
     MeshAccounts,
     /// One namespace; each policy names a host, methods and paths.
     MethodsPaths,
+    /// The same, asked for a path that sites read in several ways, which all agree.
+    EncodedPaths,
     /// Nine policies of ten are mesh-wide DENY ones.
     DenyHeavy,
     /// Policies of all these kinds for one namespace, and the last, for everybody and any host, is the one that matches.
@@ -42,7 +44,7 @@ pub struct Probe {
 
 impl Shape {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Namespaces,
         Self::Hosts,
         Self::Wildcards,
@@ -50,6 +52,7 @@ impl Shape {
         Self::MeshPrincipals,
         Self::MeshAccounts,
         Self::MethodsPaths,
+        Self::EncodedPaths,
         Self::DenyHeavy,
         Self::MatchLast,
         Self::Paths,
@@ -66,6 +69,7 @@ impl Shape {
             Self::MeshPrincipals => "mesh-principals",
             Self::MeshAccounts => "mesh-accounts",
             Self::MethodsPaths => "methods-paths",
+            Self::EncodedPaths => "encoded-paths",
             Self::DenyHeavy => "deny-heavy",
             Self::MatchLast => "match-last",
             Self::Paths => "paths",
@@ -102,7 +106,7 @@ impl Shape {
                 mesh(&name, json!({"principals": [format!("cluster.local/ns/{team}/sa/app")]}), &site)
             }
             Self::MeshAccounts => mesh(&name, json!({"serviceAccounts": [format!("{team}/app")]}), &site),
-            Self::MethodsPaths => {
+            Self::MethodsPaths | Self::EncodedPaths => {
                 let operation = json!({"hosts": [site], "methods": ["GET", "HEAD"], "paths": ["/static/*", "/v1/{*}/items"]});
                 json!({"name": name, "namespace": "shop", "rules": [to(operation)]})
             }
@@ -150,6 +154,7 @@ impl Shape {
             Self::Hosts | Self::DenyHeavy => probe("shop/app", site(at), "/"),
             Self::Wildcards => probe("shop/app", format!("www.{}", site(at)), "/"),
             Self::MethodsPaths => probe("shop/app", site(at), "/v1/books/items"),
+            Self::EncodedPaths => probe("shop/app", site(at), "/v1/old%20books;v=2/items"),
             Self::MatchLast => probe("shop/app", "www.elsewhere.example".to_owned(), "/"),
             Self::Paths => probe("shop/app", "api.example".to_owned(), &format!("/p-{at:06}/x")),
         }

@@ -32,9 +32,6 @@ const DECODINGS: usize = 2;
 const CONTROLS: RangeInclusive<u8> = 0..=0x1f;
 const DELETE: u8 = 0x7f;
 
-/// Whether segment parameters are taken away before percent encoding is, and after that.
-type Strips = (bool, bool);
-
 /// When `\` is read as `/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Backslash {
@@ -56,29 +53,21 @@ impl Readings {
         let Some(twice) = decode(&once, Escapes::Any) else {
             return Self::Unclear;
         };
-        let has = |byte: u8| [path, &once, &twice].iter().any(|text| text.contains(&byte));
-        let strips: &[Strips] = if has(b';') {
-            &[(false, false), (false, true), (true, false), (true, true)]
-        } else {
-            &[(false, false)]
-        };
+        let texts = [path, &once, &twice];
+        let has = |byte: u8| texts.iter().any(|text| text.contains(&byte));
+        let mut found = Found { path, texts: Vec::new() };
+        let strips: &[bool] = if has(b';') { &[false, true] } else { &[false] };
         let backslashes: &[Backslash] = match (has(b'\\'), has(b';')) {
             (false, _) => &[Backslash::Never],
             (true, false) => &[Backslash::Never, Backslash::BeforeParameters],
             (true, true) => &[Backslash::Never, Backslash::BeforeParameters, Backslash::AfterParameters],
         };
-        let mut readings = Vec::new();
         for backslash in backslashes {
-            for strips in strips {
-                for text in decoded(path, *strips, *backslash) {
-                    readings.push(without_dots(&text));
-                    readings.push(without_dots(&without_repeated_slashes(&text)));
-                }
+            for before in strips {
+                found.add_decoded(*before, strips, *backslash);
             }
         }
-        readings.sort_unstable();
-        readings.dedup();
-        readings.retain(|reading| reading != path);
+        let readings = found.texts;
         if readings.is_empty() { Self::AsWritten } else { Self::Others(readings) }
     }
 
@@ -107,21 +96,50 @@ fn may_be_read_twice(path: &[u8]) -> bool {
         || path.windows(2).any(|pair| matches!(pair, b"//" | b"/."))
 }
 
-/// The path with percent encoding taken away not at all, once, and as often as it is there.
-fn decoded(path: &[u8], (before, after): Strips, backslash: Backslash) -> Vec<Vec<u8>> {
-    let mut encoded = path.to_vec();
-    let mut texts = vec![prepare(&encoded, after, backslash)];
-    for _ in 0..DECODINGS {
-        if !encoded.contains(&b'%') {
-            break;
+/// The readings of a path so far, without the path as it is written.
+struct Found<'p> {
+    path: &'p [u8],
+    texts: Vec<Vec<u8>>,
+}
+
+impl Found<'_> {
+    /// The path with percent encoding taken away not at all, once, and twice. `before`: segment parameters are taken away
+    /// each time before it is; `after`: whether they are after that.
+    fn add_decoded(&mut self, before: bool, after: &[bool], backslash: Backslash) {
+        let mut encoded = self.path.to_vec();
+        for decodings in 0..=DECODINGS {
+            if decodings > 0 {
+                if !encoded.contains(&b'%') {
+                    return;
+                }
+                let Some(text) = decode(&prepare(&encoded, before, backslash), Escapes::Any) else {
+                    return;
+                };
+                encoded = text;
+            }
+            // As long as nothing is decoded, nothing comes before that.
+            if decodings > 0 || !before {
+                for after in after {
+                    self.add(&prepare(&encoded, *after, backslash));
+                }
+            }
         }
-        let Some(text) = decode(&prepare(&encoded, before, backslash), Escapes::Any) else {
-            break;
-        };
-        encoded = text;
-        texts.push(prepare(&encoded, after, backslash));
     }
-    texts
+
+    /// Adds a text without its dot segments, with repeated slashes and without.
+    fn add(&mut self, text: &[u8]) {
+        self.insert(without_dots(text));
+        if text.windows(2).any(|pair| pair == b"//") {
+            self.insert(without_dots(&without_repeated_slashes(text)));
+        }
+    }
+
+    fn insert(&mut self, reading: Vec<u8>) {
+        // They are few, and most often one or two.
+        if reading != self.path && !self.texts.contains(&reading) {
+            self.texts.push(reading);
+        }
+    }
 }
 
 fn prepare(path: &[u8], strip: bool, backslash: Backslash) -> Vec<u8> {
@@ -161,6 +179,9 @@ fn without_dots(path: &[u8]) -> Vec<u8> {
     let Some(path_within) = path.strip_prefix(b"/") else {
         return path.to_vec();
     };
+    if !path.windows(2).any(|pair| pair == b"/.") {
+        return path.to_vec();
+    }
     let mut kept: Vec<&[u8]> = Vec::new();
     let mut segments = path_within.split(|byte| *byte == b'/').peekable();
     while let Some(segment) = segments.next() {
@@ -229,7 +250,10 @@ mod tests {
         match Readings::of(path.as_bytes(), PathReadings::All) {
             Readings::AsWritten => Vec::new(),
             Readings::Others(others) => {
-                others.into_iter().map(|other| String::from_utf8_lossy(&other).into_owned()).collect()
+                let mut others: Vec<_> =
+                    others.into_iter().map(|other| String::from_utf8_lossy(&other).into_owned()).collect();
+                others.sort_unstable();
+                others
             }
             Readings::Unclear => vec!["?".to_owned()],
         }

@@ -158,11 +158,14 @@ fn pattern_and_value(data: &[u8]) -> Option<(&str, &[u8])> {
 
 /// The readings of any bytes as a path, beside a second reader.
 fn path_readings(path: &[u8]) {
-    let ours = match Readings::of(path, PathReadings::All) {
+    let mut ours = match Readings::of(path, PathReadings::All) {
         Readings::AsWritten => Some(vec![]),
         Readings::Others(others) => Some(others),
         Readings::Unclear => None,
     };
+    if let Some(readings) = &mut ours {
+        readings.sort_unstable();
+    }
     let theirs = oracle::paths::readings(path)
         .map(|readings| readings.into_iter().filter(|reading| reading != path).collect::<Vec<_>>());
     assert_eq!(ours, theirs, "{}", path.escape_ascii());
