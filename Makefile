@@ -134,7 +134,7 @@ push: ## Push it: make push IMAGE=registry/repository:tag (user: REGISTRY_USER, 
 	@test -f $(OUT)/image/oci-layout || $(MAKE) --no-print-directory image
 	@$(OCI) push --layout $(OUT)/image $(IMAGE)
 
-manifests: ## Write deploy/ anew from its gateway files
+manifests: ## Write deploy/ and examples/egress/rendered/ anew from their gateway files
 	@cargo build --quiet --package egressctl
 	@deploy/render.sh $(OUT)/debug/egressctl
 compose: build ## Write what envoy/docker-compose.yaml mounts (then: docker compose -f envoy/docker-compose.yaml up)
