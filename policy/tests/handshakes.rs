@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly, in its helpers too")]
 
 use egress_policy::{BrokenHello, HandshakeWatch, HelloReader, Progress, Watched};
+use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
 
@@ -162,5 +163,89 @@ fn a_second_hello_is_held_until_it_is_whole() {
             let held = if cut > start + 5 { Watched::Hold } else { Watched::Pass };
             assert_eq!(play(&turns, 1_000).0, held, "{}: {cut}", handshake.name);
         }
+    }
+}
+
+/// What a client may send before the site has answered, in records of a size; the last of it asks for another host.
+#[derive(Debug, Clone)]
+enum Part {
+    ChangeCipherSpec,
+    Alert,
+    EarlyData(usize),
+    Hello(usize),
+    SiteRetries,
+    SiteAlerts,
+    SiteIsPlain,
+}
+
+fn parts() -> impl Strategy<Value = Vec<Part>> {
+    let part = prop_oneof![
+        Just(Part::ChangeCipherSpec),
+        Just(Part::Alert),
+        (1..2_000_usize).prop_map(Part::EarlyData),
+        (1..400_usize).prop_map(Part::Hello),
+        Just(Part::SiteRetries),
+        Just(Part::SiteAlerts),
+        Just(Part::SiteIsPlain),
+    ];
+    proptest::collection::vec(part, 0..6)
+}
+
+fn record(kind: u8, body: &[u8]) -> Vec<u8> {
+    [&[kind, 3, 3], &u16::try_from(body.len()).unwrap().to_be_bytes()[..], body].concat()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever comes before it, in whatever pieces: a hello for another host never passes whole.
+    #[test]
+    fn no_other_hello_passes_before_the_answer(
+        parts in parts(),
+        size in 1..400_usize,
+        flipped in 0..NAME.len(),
+        cuts in proptest::collection::vec(1..300_usize, 1..8),
+    ) {
+        let handshakes = handshakes();
+        let go = handshakes.iter().find(|handshake| handshake.name == "go-retry").unwrap();
+        let [first, retry, ..] = go.turns.as_slice() else { panic!("three turns") };
+        let message = first.bytes.split_at(5).1;
+        let hello = |message: &[u8], size: usize| {
+            message.chunks(size).flat_map(|piece| record(22, piece)).collect::<Vec<u8>>()
+        };
+        let mut other = message.to_vec();
+        let at = other.windows(NAME.len()).position(|window| window == NAME).unwrap();
+        *other.get_mut(at + flipped).unwrap() ^= 1;
+        let Progress::Done(opening) = HelloReader::default().push(&first.bytes) else { panic!("no hello") };
+        let mut watch = HandshakeWatch::new(opening);
+        let mut sizes = cuts.iter().cycle();
+        let mut show = |watch: &mut HandshakeWatch, bytes: &[u8]| {
+            let mut rest = bytes;
+            let mut last = Watched::Pass;
+            while !rest.is_empty() {
+                let (piece, after) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
+                last = watch.client(piece);
+                rest = after;
+            }
+            last
+        };
+        for part in &parts {
+            let watched = match part {
+                Part::ChangeCipherSpec => show(&mut watch, &record(20, &[1])),
+                Part::Alert => show(&mut watch, &record(21, &[1, 90])),
+                Part::EarlyData(length) => show(&mut watch, &record(23, &vec![7; *length])),
+                Part::Hello(size) => show(&mut watch, &hello(message, *size)),
+                Part::SiteRetries => { watch.site(&retry.bytes); Watched::Pass }
+                Part::SiteAlerts => { watch.site(b"\x15\x03\x03\x00\x02\x01\x70"); Watched::Pass }
+                Part::SiteIsPlain => { watch.site(b"HTTP/1.1 400 Bad Request\r\n\r\n"); Watched::Pass }
+            };
+            prop_assert_eq!(watched, Watched::Pass, "{:?}", part);
+            prop_assert!(!watch.is_past());
+        }
+        let bytes = hello(&other, size);
+        let (all_but_one, last) = bytes.split_at(bytes.len() - 1);
+        prop_assert_eq!(show(&mut watch, all_but_one), Watched::Hold);
+        prop_assert_eq!(show(&mut watch, last), REFUSED);
+        prop_assert!(!watch.is_past());
     }
 }
