@@ -8,8 +8,8 @@ use egress_policy::ConfigError;
 use egress_policy::config::{Config, Json, Object};
 use std::rc::Rc;
 
-/// The ways, in the order of their policies.
-const WAYS: [(Transport, &str, &str); 3] = [
+/// What applications speak, in the order of the policies: each with its policies' suffix and the plugin that decides.
+const TRANSPORTS: [(Transport, &str, &str); 3] = [
     (Transport::Http, "http", "HTTP"),
     (Transport::Tls, "tls", "NETWORK"),
     (Transport::Passthrough, "passthrough", "NETWORK"),
@@ -106,7 +106,7 @@ fn in_file(path: &str, rules: &[usize]) -> String {
     }
 }
 
-/// The policies of a rule: one for each way and namespace, so that a list for one namespace closes no other.
+/// The policies of a rule: one for each transport and namespace, so that a list for one namespace closes no other.
 fn policies(rule: &Rule) -> Vec<Json> {
     let mut namespaces: Vec<Option<&str>> = Vec::new();
     for from in &rule.from {
@@ -118,7 +118,7 @@ fn policies(rule: &Rule) -> Vec<Json> {
         namespaces.push(None);
     }
     let mut made = Vec::new();
-    for (over, suffix, protocol) in WAYS {
+    for (over, suffix, protocol) in TRANSPORTS {
         let to: Vec<&To> = rule.to.iter().filter(|to| to.over == over).collect();
         for namespace in namespaces.iter().filter(|_| !to.is_empty()) {
             made.push(obj! {

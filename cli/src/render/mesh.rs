@@ -1,4 +1,4 @@
-//! The way of the traffic: ServiceEntries, Gateway, DestinationRules, VirtualServices.
+//! The routes of the traffic: ServiceEntries, Gateway, DestinationRules, VirtualServices.
 
 use super::names::slug;
 use super::plan::{Plan, Site};
@@ -61,14 +61,14 @@ pub(super) fn gateway(plan: &Plan, gateway: &Gateway) -> Json {
             "tls": obj! {"mode": mode},
         }
     };
-    let http: Vec<&str> = plan.by(|site| site.http).into_iter().map(|(host, _)| host).collect();
+    let http: Vec<&str> = plan.over(|site| site.http).into_iter().map(|(host, _)| host).collect();
     if !http.is_empty() {
         servers.push(server(HTTP, "https-mutual".to_owned(), "HTTPS", "ISTIO_MUTUAL", http));
     }
-    for (host, _) in plan.by(|site| site.tls) {
+    for (host, _) in plan.over(|site| site.tls) {
         servers.push(server(TLS, format!("tls-{}", slug(host)), "TLS", "ISTIO_MUTUAL", vec![host]));
     }
-    for (host, _) in plan.by(|site| site.passthrough) {
+    for (host, _) in plan.over(|site| site.passthrough) {
         servers.push(server(PASSTHROUGH, format!("pass-{}", slug(host)), "TLS", "PASSTHROUGH", vec![host]));
     }
     resource("Gateway", gateway.name(), gateway, obj! {"selector": selector(gateway), "servers": servers})
@@ -91,7 +91,7 @@ pub(super) fn destination_rules(plan: &Plan, gateway: &Gateway) -> Vec<Json> {
             obj! {"host": gateway.service(), "subsets": subsets},
         ));
     }
-    for (host, http) in plan.by(|site| site.http.filter(|http| http.originate.is_some())) {
+    for (host, http) in plan.over(|site| site.http.filter(|http| http.originate.is_some())) {
         let tls = obj! {
             "mode": "SIMPLE", "sni": host, "subjectAltNames": vec![host], "caCertificates": PUBLIC_AUTHORITIES,
         };
@@ -137,14 +137,14 @@ fn virtual_service(host: &str, site: &Site, gateway: &Gateway) -> Json {
     let mut http = Vec::new();
     let mut tls = Vec::new();
     let mut tcp = Vec::new();
-    if let Some(way) = site.http {
+    if let Some(route) = site.http {
         http.push(obj! {
-            "match": vec![obj! {"gateways": vec!["mesh"], "port": way.port}],
+            "match": vec![obj! {"gateways": vec!["mesh"], "port": route.port}],
             "route": to(&service, Some(slug(host)), HTTP),
         });
         http.push(obj! {
             "match": vec![obj! {"gateways": vec![own], "port": HTTP}],
-            "route": to(host, way.originate.map(|_| ORIGINATE.to_owned()), way.port),
+            "route": to(host, route.originate.map(|_| ORIGINATE.to_owned()), route.port),
         });
     }
     if let Some(port) = site.tls {

@@ -1,4 +1,4 @@
-//! Which sites there are, and by which ways they are reached.
+//! Which sites there are, and over which transports they are reached.
 
 use super::names::{is_pod_label, istio_refuses};
 use super::spec::{Gateway, GatewaySpec, Kind, To, Transport};
@@ -103,9 +103,9 @@ impl Plan {
         }
     }
 
-    /// Hosts that are reached by a way, with what is known of it.
-    pub(super) fn by<T>(&self, way: impl Fn(&Site) -> Option<T>) -> Vec<(&str, T)> {
-        self.sites.iter().filter_map(|(host, site)| Some((host.as_str(), way(site)?))).collect()
+    /// Hosts that are reached over a transport, with what is known of it.
+    pub(super) fn over<T>(&self, transport: impl Fn(&Site) -> Option<T>) -> Vec<(&str, T)> {
+        self.sites.iter().filter_map(|(host, site)| Some((host.as_str(), transport(site)?))).collect()
     }
 }
 

@@ -28,11 +28,11 @@ pub(crate) enum Carrier {
 pub(super) fn plugins(plan: &Plan, gateway: &Gateway, config: &Json, carrier: Carrier) -> Vec<Json> {
     let http = plan.sites.values().any(|site| site.http.is_some());
     let mut network = Vec::new();
-    for (_, port) in plan.by(|site| site.tls) {
+    for (_, port) in plan.over(|site| site.tls) {
         // A waypoint's ports are the sites'; a gateway's are its own.
         network.push(if gateway.kind == Kind::Waypoint { port } else { TLS });
     }
-    if !plan.by(|site| site.passthrough).is_empty() {
+    if !plan.over(|site| site.passthrough).is_empty() {
         network.push(PASSTHROUGH);
     }
     network.sort_unstable();
@@ -117,7 +117,7 @@ pub(super) fn telemetry(gateway: &Gateway) -> Json {
 /// `tcp_proxy` waits with dialling for the client's handshake. The port is the pod's.
 pub(super) fn late_dial(plan: &Plan, gateway: &Gateway) -> Option<Json> {
     let wanted = gateway.late_dial && gateway.kind == Kind::EgressGateway;
-    if !wanted || plan.by(|site| site.tls).is_empty() {
+    if !wanted || plan.over(|site| site.tls).is_empty() {
         return None;
     }
     let patch = obj! {

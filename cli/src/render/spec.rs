@@ -1,4 +1,4 @@
-//! A gateway file, read: who may reach which hosts, and by which way.
+//! A gateway file, read: who may reach which hosts, and what applications speak to them.
 
 use super::description::GATEWAY_FILE;
 use crate::diagnostics::Diagnostic;
@@ -93,7 +93,7 @@ pub(super) struct From {
     pub(super) service_accounts: Vec<String>,
 }
 
-/// The way to a site.
+/// What the application speaks to a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(super) enum Transport {
@@ -105,7 +105,7 @@ pub(super) enum Transport {
     Passthrough,
 }
 
-/// Sites and the way to them.
+/// Sites, and how applications speak to them.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct To {

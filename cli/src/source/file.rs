@@ -7,6 +7,9 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
 
+/// What is read of a file or of standard input; a log is longer than a configuration may be.
+const MAX_BYTES: u64 = 2 << 30;
+
 impl Source {
     /// Reads a file; `-` is the standard input.
     ///
@@ -14,9 +17,7 @@ impl Source {
     /// What cannot be read, is no file (a device, a pipe, a folder) or no UTF-8 text.
     pub(crate) fn read(path: &Path) -> Result<Rc<Self>, Vec<Diagnostic>> {
         let (name, bytes) = if path == Path::new("-") {
-            let mut bytes = Vec::new();
-            let read = io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes);
-            ("<stdin>".to_owned(), read)
+            ("<stdin>".to_owned(), read_all(io::stdin().lock()))
         } else {
             (path.display().to_string(), read_file(path))
         };
@@ -87,10 +88,18 @@ pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     };
     // Looked at first, because opening a pipe waits; and again, because it may be another by now.
     regular(fs::metadata(path)?)?;
-    let mut file = File::open(path)?;
+    let file = File::open(path)?;
     regular(file.metadata()?)?;
+    read_all(file)
+}
+
+/// All bytes, where they are not without end.
+fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    from.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(io::Error::other(format!("it is larger than {} GiB", MAX_BYTES >> 30)));
+    }
     Ok(bytes)
 }
 
