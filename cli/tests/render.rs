@@ -314,6 +314,18 @@ fn the_filter_is_on_the_gateway_that_is_named() {
         rendered.contains("istio: gateway-7") && !rendered.contains("istio: egressgateway"),
         "{rendered}"
     );
+    // Where that product wants the object says nothing of the gateway: there is a warning until somebody says it.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("asm.yaml");
+    fs::write(&path, &asm).unwrap();
+    let path = path.to_str().unwrap();
+    let told = text(&egressctl(&["render", path]).stderr);
+    assert!(told.contains("metadata.namespace") && told.contains("--gateway-namespace"), "{told}");
+    let output = egressctl(&["render", path, "--gateway-namespace", "istio-egress"]);
+    assert!(
+        output.stderr.is_empty() && text(&output.stdout).contains("host: gateway-7.istio-egress.svc"),
+        "{output:?}"
+    );
 }
 
 fn asm(gateway: &str, namespace: &str, port: &str, gateway_port: u16) -> String {
