@@ -64,10 +64,15 @@ impl Output {
         write_out(&harmless(text));
     }
 
-    /// Writes a result as it is: it has colours of ours, or is to stay byte for byte. What is of any input in it has to be harmless
-    /// already.
+    /// Writes a result that has colours of ours. What is of any input in it has to be harmless already.
     pub(crate) fn print_ready(self, text: &str) {
         write_out(text);
+    }
+
+    /// Writes a text that is to stay byte for byte.
+    pub(crate) fn print_exact(self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
 
     /// Writes a result as JSON.

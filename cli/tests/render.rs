@@ -199,6 +199,19 @@ fn mistakes_are_named() {
             "config.defaultAction",
         ),
         ("{sites: [{hosts: [a.example.com], over: TLS}], config: {type: HTTP}}", "config.type"),
+        (
+            "rules: [{name: r, from: [{namespace: a, serviceAccounts: ['*']}], to: [{hosts: [a.example.com], over: TLS}]}]",
+            "leave `serviceAccounts` out to mean all",
+        ),
+        (
+            "rules: [{name: r, from: [{namespace: a, serviceAccounts: [b/c]}], to: [{hosts: [a.example.com], over: TLS}]}]",
+            "rules[0].from[0].serviceAccounts[0]",
+        ),
+        (
+            "rules: [{name: r, to: [{hosts: [b.example.com], over: TLS}, {hosts: [a.example.com], over: HTTP, methods: [get]}]}]",
+            "rules[0].to[1].methods[0]",
+        ),
+        ("sites: [{hosts: 'a.example, b.example', over: TLS}]", r#"write ["a.example", "b.example"]"#),
         ("sites: [{hosts: [my_db.example.com], over: TLS}]", "Istio takes no underscore in a host"),
         ("sites: [{hosts: [intranet], over: HTTP}]", "Istio takes no short name"),
         ("sites: [{hosts: [-a.example.com], over: HTTP}]", "begins and ends with a letter or digit"),

@@ -115,7 +115,7 @@ impl Rewritten {
     pub(crate) fn print(&self, output: Output) -> Result<(), Vec<Diagnostic>> {
         if !output.is_json() {
             // No control character has passed the reader.
-            output.print_ready(&splice::text(&self.source, &self.documents, &self.edits)?);
+            output.print_exact(&splice::text(&self.source, &self.documents, &self.edits)?);
             return Ok(());
         }
         let mut errors = Vec::new();

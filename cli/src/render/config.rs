@@ -21,12 +21,8 @@ pub(super) fn plugin_config(
     source: &Rc<Source>,
     node: &Node,
 ) -> Result<Json, Vec<Diagnostic>> {
-    let (made, rules): (Vec<Json>, Vec<usize>) = spec
-        .rules
-        .iter()
-        .enumerate()
-        .flat_map(|(at, rule)| policies(rule).into_iter().map(move |policy| (policy, at)))
-        .unzip();
+    let (made, origins): (Vec<Json>, Vec<Origin>) =
+        spec.rules.iter().enumerate().flat_map(|(at, rule)| policies(at, rule)).unzip();
     let place = |path: &str| node.locate(path, Occurrence::First).map_or(node.span, |place| place.value());
     let blame = |errors: Vec<ConfigError>, path_of: &dyn Fn(&str) -> String| -> Vec<Diagnostic> {
         let diagnose = |error: ConfigError| {
@@ -80,7 +76,7 @@ pub(super) fn plugin_config(
     let config = Json::Object(Object(entries));
     for protocol in ["HTTP", "NETWORK"] {
         Config::read(&typed(&config, protocol))
-            .map_err(|errors| blame(errors, &|path| in_file(path, &rules)))?;
+            .map_err(|errors| blame(errors, &|path| in_file(path, &origins)))?;
     }
     Ok(config)
 }
@@ -94,20 +90,34 @@ pub(super) fn typed(config: &Json, protocol: &str) -> Json {
     Json::Object(Object(entries))
 }
 
+/// What a policy was made from.
+struct Origin {
+    rule: usize,
+    /// Of each operation, which group of the rule's sites it is.
+    to: Vec<usize>,
+}
+
 /// Where something of the configuration stands in the gateway file: the first policies were made from its rules.
-fn in_file(path: &str, rules: &[usize]) -> String {
+fn in_file(path: &str, origins: &[Origin]) -> String {
     let index = path.strip_prefix("policies[").and_then(|rest| rest.split_once(']'));
     match index.and_then(|(index, rest)| Some((index.parse::<usize>().ok()?, rest))) {
-        Some((index, rest)) => match rules.get(index) {
-            Some(rule) => format!("rules[{rule}]"),
-            None => format!("config.policies[{}]{rest}", index - rules.len()),
+        Some((index, rest)) => match origins.get(index) {
+            Some(origin) => format!("rules[{}]{}", origin.rule, in_rule(rest, origin).unwrap_or_default()),
+            None => format!("config.policies[{}]{rest}", index - origins.len()),
         },
         None => format!("config.{path}"),
     }
 }
 
+/// The same within a rule: `.rules[0].to[1].operation.methods[0]` is of its group of sites.
+fn in_rule(path: &str, origin: &Origin) -> Option<String> {
+    let (operation, rest) = path.strip_prefix(".rules[0].to[")?.split_once(']')?;
+    let group = origin.to.get(operation.parse::<usize>().ok()?)?;
+    Some(format!(".to[{group}]{}", rest.strip_prefix(".operation").unwrap_or_default()))
+}
+
 /// The policies of a rule: one for each transport and namespace, so that a list for one namespace closes no other.
-fn policies(rule: &Rule) -> Vec<Json> {
+fn policies(at: usize, rule: &Rule) -> Vec<(Json, Origin)> {
     let mut namespaces: Vec<Option<&str>> = Vec::new();
     for from in &rule.from {
         if !namespaces.contains(&Some(from.namespace.as_str())) {
@@ -119,17 +129,18 @@ fn policies(rule: &Rule) -> Vec<Json> {
     }
     let mut made = Vec::new();
     for (over, suffix, protocol) in TRANSPORTS {
-        let to: Vec<&To> = rule.to.iter().filter(|to| to.over == over).collect();
+        let to: Vec<(usize, &To)> = rule.to.iter().enumerate().filter(|(_, to)| to.over == over).collect();
         for namespace in namespaces.iter().filter(|_| !to.is_empty()) {
-            made.push(obj! {
+            let policy = obj! {
                 "name": format!("{}-{suffix}", rule.name),
                 "namespace": *namespace,
                 "protocols": vec![protocol],
                 "rules": vec![obj! {
                     "from": sources(&rule.from, *namespace),
-                    "to": to.iter().map(|to| operation(to)).collect::<Vec<_>>(),
+                    "to": to.iter().map(|(_, to)| operation(to)).collect::<Vec<_>>(),
                 }],
-            });
+            };
+            made.push((policy, Origin { rule: at, to: to.iter().map(|(group, _)| *group).collect() }));
         }
     }
     made

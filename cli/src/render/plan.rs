@@ -76,6 +76,15 @@ impl Plan {
             for (index, from) in rule.from.iter().enumerate() {
                 planner.label(&from.namespace, &format!("{path}.from[{index}].namespace"));
                 confined.insert(from.namespace.clone());
+                for (at, account) in from.service_accounts.iter().enumerate() {
+                    if !is_dns_subdomain(account) {
+                        let path = format!("{path}.from[{index}].serviceAccounts[{at}]");
+                        let what =
+                            "not the name of a service account: lower-case letters, digits, dashes and dots";
+                        let help = "write one name of this namespace; leave `serviceAccounts` out to mean all of them";
+                        planner.refuse_with(&path, what, help);
+                    }
+                }
             }
             for (index, to) in rule.to.iter().enumerate() {
                 let path = format!("{path}.to[{index}]");

@@ -217,7 +217,9 @@ impl Reader<'_> {
         let what = format!("{} is wanted here, not {}", shape.wanted(), kind(&node.value));
         let help = match (shape, &node.value) {
             (Shape::List(_) | Shape::ListOrEmpty(_), Value::Text(text)) => {
-                Some(format!("write [{:?}]", text.text))
+                let items: Vec<&str> =
+                    text.text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
+                Some(format!("write {items:?}"))
             }
             (Shape::List(_) | Shape::ListOrEmpty(_), Value::Number(number)) => {
                 Some(format!("write [{number}]"))

@@ -29,7 +29,7 @@ const MANIFESTS: [(&str, &str, &str); 6] = [
     (
         "{\"apiVersion\": \"extensions.istio.io/v1alpha1\", \"kind\": \"WasmPlugin\",\n\t\"metadata\": {\"name\": \"a\", \"generation\": 18014398509481985},\n\t\"spec\": {\"pluginConfig\":",
         " {\"policies\": [{\"name\": \"a\"}]}",
-        ", \"url\": \"oci://\\u0085x\"}}\n",
+        ", \"url\": \"oci://\\u0085x\"}}",
     ),
     (
         "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ConfigMap\n  data: {a: 0o17, b: 1_000}\n- apiVersion: extensions.istio.io/v1alpha1\n  kind: WasmPlugin\n  metadata: {name: a}\n  spec:\n    pluginConfig:",
