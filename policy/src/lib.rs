@@ -36,7 +36,7 @@ pub use config::{Config, ConfigError};
 pub use facts::{BrokenHello, Facts, Opening, Target};
 pub use fault::Fault;
 pub use hello::{HandshakeWatch, HelloReader, MAX_HELLO, Progress, Watched};
-pub use path_readings::{PathReadings, Readings};
+pub use path_readings::{MAX_READ_TWICE, PathReadings, Readings};
 pub use peer::Peer;
 pub use time::Timestamp;
 pub use truth::Truth;

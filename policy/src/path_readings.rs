@@ -23,10 +23,13 @@ pub enum Readings {
     AsWritten,
     /// Others beside the path as it is written, each once; none of them is that.
     Others(Vec<Vec<u8>>),
-    /// No site can be told to read it so or so: a broken escape, or a control character in one.
+    /// It cannot be told how a site reads it: a broken escape, a control character in one, UTF-8 in more bytes than it takes,
+    /// or more than [`MAX_READ_TWICE`] bytes.
     Unclear,
 }
 
+/// The longest path that is read in several ways: sites refuse longer request lines by default, and reading is work.
+pub const MAX_READ_TWICE: usize = 8 * 1024;
 /// Percent encoding is taken away at most so often.
 const DECODINGS: usize = 2;
 const CONTROLS: RangeInclusive<u8> = 0..=0x1f;
@@ -46,6 +49,9 @@ impl Readings {
     pub fn of(path: &[u8], which: PathReadings) -> Self {
         if which == PathReadings::Literal || !may_be_read_twice(path) {
             return Self::AsWritten;
+        }
+        if path.len() > MAX_READ_TWICE {
+            return Self::Unclear;
         }
         let Some(once) = decode(path, Escapes::Whole) else {
             return Self::Unclear;
@@ -216,14 +222,18 @@ fn decode(text: &[u8], escapes: Escapes) -> Option<Vec<u8>> {
     let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
-        match (byte, escaped(after)) {
-            (b'%', Some((byte, _))) if CONTROLS.contains(&byte) || byte == DELETE => return None,
-            (b'%', Some((byte, after))) => {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        match escaped(after) {
+            Some((byte, _)) if CONTROLS.contains(&byte) || byte == DELETE => return None,
+            Some((byte, after)) => {
                 decoded.push(byte);
                 rest = after;
             }
-            (b'%', None) if escapes == Escapes::Whole => return None,
-            _ => decoded.push(byte),
+            None if escapes == Escapes::Whole => return None,
+            None => decoded.push(byte),
         }
     }
     (!is_overlong(&decoded)).then_some(decoded)
@@ -330,7 +340,16 @@ mod tests {
         }
     }
 
-    /// A path of any length costs so many texts and no more.
+    #[test]
+    fn a_long_path_is_read_once_or_not_at_all() {
+        let long = |unit: &str, size: usize| format!("/{}", unit.repeat(size)).into_bytes();
+        assert_eq!(Readings::of(&long("a", 60_000), PathReadings::All), Readings::AsWritten);
+        assert_eq!(Readings::of(&long(";", MAX_READ_TWICE), PathReadings::All), Readings::Unclear);
+        assert_ne!(Readings::of(&long(";", MAX_READ_TWICE - 1), PathReadings::All), Readings::Unclear);
+        assert_eq!(Readings::of(&long(";", 60_000), PathReadings::Literal), Readings::AsWritten);
+    }
+
+    /// A path of any kind costs so many texts and no more.
     #[test]
     fn they_are_few() {
         let hostile = "/a;b\\%5c%255c%3b%253b//..%2f%252f;".repeat(50);

@@ -156,7 +156,7 @@ fn path(request: &Request, facts: &Facts<'_>, field: &Field<PathPattern>) -> Str
     match facts.path_and_readings() {
         None | Some((_, Readings::AsWritten)) => told,
         Some((_, Readings::Unclear)) => format!(
-            "{told}; sites differ in how they read a broken escape or an encoded control character (pathReadings: ALL)"
+            "{told}; sites differ in how they read a broken escape, an encoded control character or more than 8 KiB (pathReadings: ALL)"
         ),
         Some((path, Readings::Others(others))) => {
             let written = field.holds(|pattern| pattern.matches(path));

@@ -8,6 +8,9 @@ pub(crate) fn readings(path: &[u8]) -> Option<BTreeSet<Vec<u8>>> {
     if !twice.iter().any(|part| path.windows(part.len()).any(|window| window == *part)) {
         return Some(BTreeSet::from([path.to_vec()]));
     }
+    if path.len() > 8_192 {
+        return None;
+    }
     let once = plain(path, true)?;
     plain(&once, false)?;
     let mut all = BTreeSet::from([path.to_vec()]);
