@@ -2,8 +2,10 @@
 
 use crate::diagnostics::Diagnostic;
 use crate::request::Request;
-use crate::source::{Entry, Node, Occurrence, Source, Value};
+use crate::source::{Entry, Node, Source};
+use crate::strict::{Field, Object, Shape, check};
 use egress_policy::Timestamp;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 /// A request with a name, and what is expected of it.
@@ -14,56 +16,59 @@ pub(crate) struct Case {
     /// `allow` or `deny`; a table for `diff` may leave it out.
     pub(crate) expect: Option<&'static str>,
     pub(crate) reason: Option<String>,
-    /// `would_deny[…]` or `would_allow[…]`, or `none`.
-    pub(crate) would: Option<String>,
-    /// Whether it comes from a gateway's log.
-    pub(crate) is_logged: bool,
+    /// `would_deny[…]` or `would_allow[…]`, or `none`; the table's key for it is `would`.
+    pub(crate) dry_run_verdict: Option<String>,
 }
 
-/// The keys of a case.
-const KEYS: &[&str] = &[
-    "name",
-    "principal",
-    "host",
-    "sni",
-    "method",
-    "path",
-    "port",
-    "sourceIp",
-    "destinationIp",
-    "headers",
-    "claims",
-    "cluster",
-    "upstreamIp",
-    "network",
-    "at",
-    "expect",
-    "reason",
-    "would",
-];
+static TABLE: Object = Object::new(
+    "a table of cases",
+    &[Field::required("cases", &Shape::List(&Shape::Object(&CASE)), "The requests.")],
+);
 
-/// Reads a table.
+static CASE: Object = Object::new(
+    "a case",
+    &[
+        Field::new("name", &Shape::Text, "What it shows."),
+        Field::new("principal", &Shape::TextOrEmpty, "The peer; left out: it presents no certificate."),
+        Field::new("host", &Shape::TextOrEmpty, "The authority, or on NETWORK the inner server name."),
+        Field::new("sni", &Shape::TextOrEmpty, "The outer server name."),
+        Field::new("method", &Shape::TextOrEmpty, "Left out: GET."),
+        Field::new("path", &Shape::TextOrEmpty, "Left out: /."),
+        Field::new("port", &Shape::PORT, "The gateway's listener port."),
+        Field::new("sourceIp", &Shape::Text, "The client's address."),
+        Field::new("destinationIp", &Shape::Text, "The listener's address."),
+        Field::new("headers", &Shape::MapOrEmpty(&Shape::TextOrEmpty), "The request's headers."),
+        Field::new("claims", &Shape::MapOrEmpty(&Shape::Any), "The verified token's claims."),
+        Field::new("cluster", &Shape::Text, "The cluster that the gateway chose."),
+        Field::new("upstreamIp", &Shape::Text, "The site's address."),
+        Field::new("network", &Shape::Bool, "A connection rather than a request."),
+        Field::new("at", &Shape::Text, "The time; left out: now."),
+        Field::new("expect", &Shape::Word(&["allow", "deny"]), "The verdict."),
+        Field::new("reason", &Shape::Text, "The verdict's reason."),
+        Field::new("would", &Shape::Text, "The dry-run verdict, or `none`."),
+    ],
+);
+
+/// Reads a table: every document of the file is one.
 pub(crate) fn from_source(source: &Rc<Source>) -> Result<Vec<Case>, Vec<Diagnostic>> {
     let documents = source.documents()?;
     let mut reader = Reader { source, errors: Vec::new() };
     let mut cases = Vec::new();
     for document in &documents {
-        for entry in document.entries().iter().filter(|entry| entry.key != "cases") {
-            let what = "unknown key; a table of cases has the one key `cases`";
-            reader.errors.push(Diagnostic::error(what).at(source, entry.key_span).path(&entry.key));
-        }
+        reader.errors.extend(check(source, document, &Shape::Object(&TABLE)));
         for (at, item) in document.get("cases").map(Node::items).unwrap_or_default().iter().enumerate() {
-            let case = reader.case(item, at);
-            cases.push(case);
+            cases.push(reader.case(item, at));
         }
     }
-    if cases.is_empty() && reader.errors.is_empty() {
+    if documents.is_empty() {
         let what = "no cases are in it; a table is `cases:` and a list of requests";
         reader.errors.push(Diagnostic::error(what).in_file(&source.name));
     }
+    reader.errors.sort_by_key(Diagnostic::order);
     if reader.errors.is_empty() { Ok(cases) } else { Err(reader.errors) }
 }
 
+/// Reads what the description has passed; what it has not is noted by it already.
 struct Reader<'s> {
     source: &'s Rc<Source>,
     errors: Vec<Diagnostic>,
@@ -71,106 +76,61 @@ struct Reader<'s> {
 
 impl Reader<'_> {
     fn case(&mut self, node: &Node, at: usize) -> Case {
-        if !matches!(node.value, Value::Map(_)) {
-            self.note(node, &format!("cases[{at}]"), "a case is an object");
-        }
         let mut case = Case {
-            name: format!("cases[{at}]"),
+            name: node.text_at(&["name"]).map_or_else(|| format!("cases[{at}]"), str::to_owned),
             request: Request::default(),
-            expect: None,
-            reason: None,
-            would: None,
-            is_logged: false,
+            expect: node.text_at(&["expect"]).map(|word| if word == "allow" { "allow" } else { "deny" }),
+            reason: node.text_at(&["reason"]).map(str::to_owned),
+            dry_run_verdict: node.text_at(&["would"]).map(str::to_owned),
         };
         for entry in node.entries() {
-            let path = format!("cases[{at}].{}", entry.key);
-            if node.locate(&entry.key, Occurrence::Last).and_then(|place| place.key) != Some(entry.key_span) {
-                self.note(&entry.value, &path, "the key is written twice");
-            }
-            if let Err(what) = read_entry(&mut case, entry) {
-                self.note(&entry.value, &path, &what);
+            if let Err(what) = read_entry(&mut case.request, entry) {
+                let path = format!("cases[{at}].{}", entry.key);
+                self.errors.push(Diagnostic::error(what).at(self.source, entry.value.span).path(&path));
             }
         }
         case
     }
-
-    fn note(&mut self, node: &Node, path: &str, what: &str) {
-        self.errors.push(Diagnostic::error(what).at(self.source, node.span).path(path));
-    }
 }
 
-fn read_entry(case: &mut Case, entry: &Entry) -> Result<(), String> {
+fn read_entry(request: &mut Request, entry: &Entry) -> Result<(), String> {
     let node = &entry.value;
-    let request = &mut case.request;
+    let text = node.text().map(str::to_owned);
     match entry.key.as_str() {
-        "name" => case.name = text(node)?,
-        "principal" => request.principal = Some(text(node)?),
-        "host" => request.host = Some(text(node)?),
-        "sni" => request.sni = Some(text(node)?),
-        "method" => request.method = Some(text(node)?),
-        "path" => request.path = Some(text(node)?),
-        "port" => request.port = Some(port(node)?),
-        "sourceIp" => request.source_ip = Some(parsed(node, "an IP address")?),
-        "destinationIp" => request.destination_ip = Some(parsed(node, "an IP address")?),
-        "upstreamIp" => request.upstream_ip = Some(parsed(node, "an IP address")?),
-        "cluster" => request.cluster = Some(text(node)?),
-        "network" => request.network = flag(node)?,
+        "principal" => request.principal = text,
+        "host" => request.host = text,
+        "sni" => request.sni = text,
+        "method" => request.method = text,
+        "path" => request.path = text,
+        "cluster" => request.cluster = text,
+        "port" => {
+            let number = node.number();
+            request.port = (1..=u16::MAX)
+                .find(|port| number.is_some_and(|number| (f64::from(*port) - number).abs() < 0.5));
+        }
+        "sourceIp" => request.source_ip = address(node)?,
+        "destinationIp" => request.destination_ip = address(node)?,
+        "upstreamIp" => request.upstream_ip = address(node)?,
+        "network" => request.network = node.to_json() == egress_policy::config::Json::Bool(true),
         "headers" => {
-            for header in map(node)? {
-                request.add_header(&header.key, &text(&header.value)?);
+            for header in node.entries() {
+                request.add_header(&header.key, header.value.text().unwrap_or_default());
             }
         }
-        "claims" => {
-            map(node)?;
-            request.claims = Some(node.to_json());
-        }
+        "claims" => request.claims = Some(node.to_json()),
         "at" => {
-            let time = Timestamp::parse(&text(node)?).map_err(|fault| fault.to_string())?;
-            request.at = Some(time);
+            request.at =
+                text.map(|text| Timestamp::parse(&text)).transpose().map_err(|fault| fault.to_string())?;
         }
-        "expect" => {
-            case.expect = Some(match text(node)?.as_str() {
-                "allow" => "allow",
-                "deny" => "deny",
-                other => return Err(format!("{other:?} is not one of allow, deny")),
-            });
-        }
-        "reason" => case.reason = Some(text(node)?),
-        "would" => case.would = Some(text(node)?),
-        _ => return Err(format!("unknown key; a case has {}", KEYS.join(", "))),
+        _ => {}
     }
     Ok(())
 }
 
-fn text(node: &Node) -> Result<String, String> {
-    node.text().map(str::to_owned).ok_or_else(|| wrong(node, "a string"))
-}
-
-fn flag(node: &Node) -> Result<bool, String> {
-    match node.value {
-        Value::Bool(value) => Ok(value),
-        _ => Err(wrong(node, "true or false")),
-    }
-}
-
-fn map(node: &Node) -> Result<&[Entry], String> {
-    match &node.value {
-        Value::Map(entries) => Ok(entries),
-        _ => Err(wrong(node, "an object")),
-    }
-}
-
-fn parsed<T: std::str::FromStr>(node: &Node, what: &str) -> Result<T, String> {
-    text(node)?.parse().map_err(|_| format!("{what} is wanted here"))
-}
-
-fn port(node: &Node) -> Result<u16, String> {
-    let number = node.number().ok_or_else(|| wrong(node, "a port"))?;
-    (1..=u16::MAX)
-        .find(|port| (f64::from(*port) - number).abs() < f64::EPSILON)
-        .ok_or_else(|| "a port is a whole number from 1 to 65535".to_owned())
-}
-
-fn wrong(node: &Node, wanted: &str) -> String {
-    format!("{wanted} is wanted here, not {}", node.to_json().kind())
+fn address(node: &Node) -> Result<Option<IpAddr>, String> {
+    node.text()
+        .map(|text| {
+            text.parse().map_err(|_| format!("{text:?} is no IP address: write one such as 203.0.113.7"))
+        })
+        .transpose()
 }

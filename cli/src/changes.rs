@@ -1,9 +1,11 @@
-//! What changed from one configuration to another.
+//! What changed from one configuration to another, and in the manifest around it.
 
-use crate::judge::{Judge, Judges};
-use crate::source::Node;
+use crate::diagnostics::Diagnostic;
+use crate::judge::{Judges, type_name};
+use crate::source::{Node, Plugin, PluginKind};
 use crate::yaml_out::Tree;
-use egress_policy::config::Json;
+use egress_policy::Protocol;
+use egress_policy::config::{Json, Object};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,9 +14,12 @@ use std::fmt::Write as _;
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Changes {
-    policies: Sides,
-    host_sets: Sides,
+    plugins: Sides,
+    /// Fields of the manifests.
+    manifests: Vec<Setting>,
     settings: Vec<Setting>,
+    host_sets: Sides,
+    policies: Sides,
 }
 
 /// Things by name.
@@ -25,7 +30,7 @@ struct Sides {
     changed: Vec<String>,
 }
 
-/// A setting that changed; none is its default.
+/// A setting that changed; none is its default, or a field that is not there.
 #[derive(Debug, Serialize)]
 struct Setting {
     name: String,
@@ -33,50 +38,78 @@ struct Setting {
     new: Option<String>,
 }
 
-/// Compares the configurations of two files; those of one type with those of the same.
-pub(crate) fn between(old: &Judges, new: &Judges) -> Changes {
+/// What the API server and kubectl write into a manifest.
+const NOBODY_WROTE: &[&str] = &[
+    "status",
+    "metadata.creationTimestamp",
+    "metadata.generation",
+    "metadata.managedFields",
+    "metadata.resourceVersion",
+    "metadata.selfLink",
+    "metadata.uid",
+    "metadata.annotations.kubectl.kubernetes.io/last-applied-configuration",
+];
+
+/// Compares the plugins of two files: the only one with the only one, else those of one type with those of the same.
+///
+/// # Errors
+/// Several plugins of one type: which of them belong together is not known.
+pub(crate) fn between(old: &Judges, new: &Judges) -> Result<Changes, Vec<Diagnostic>> {
     let mut changes = Changes::default();
-    let pairs = if old.is_one() && new.is_one() { 1 } else { 2 };
-    for network in [false, true].into_iter().take(pairs) {
-        let prefix = match (pairs, network) {
-            (1, _) => "",
-            (_, false) => "HTTP ",
-            (_, true) => "NETWORK ",
-        };
-        changes.add(prefix, old.of_type(network), new.of_type(network));
+    if let ([(old, _)], [(new, _)]) = (old.plugins.as_slice(), new.plugins.as_slice()) {
+        changes.add("", Some(old), Some(new));
+        return Ok(changes);
     }
-    changes
+    for protocol in [Protocol::Http, Protocol::Network] {
+        let (old, new) = (old.plugin_of(protocol)?, new.plugin_of(protocol)?);
+        changes.add(&format!("{} ", type_name(protocol)), old, new);
+    }
+    Ok(changes)
 }
 
 impl Changes {
-    fn add(&mut self, prefix: &str, old: Option<&Judge>, new: Option<&Judge>) {
-        let empty = BTreeMap::new;
-        let policies =
-            |judge: Option<&Judge>| judge.map_or_else(empty, |judge| named_policies(&judge.written));
-        self.policies.add(prefix, &policies(old), &policies(new));
-        let sets = |judge: Option<&Judge>| judge.map_or_else(empty, |judge| named_sets(&judge.written));
-        self.host_sets.add(prefix, &sets(old), &sets(new));
-        let settings = |judge: Option<&Judge>| judge.map_or_else(empty, |judge| settings(&judge.written));
-        let (old, new) = (settings(old), settings(new));
-        for name in old.keys().chain(new.keys().filter(|name| !old.contains_key(*name))) {
-            let (before, after) = (old.get(name), new.get(name));
-            if before != after {
-                let name = format!("{prefix}{name}");
-                self.settings.push(Setting { name, old: before.map(shown), new: after.map(shown) });
-            }
+    fn add(&mut self, prefix: &str, old: Option<&Plugin>, new: Option<&Plugin>) {
+        match (old, new) {
+            (Some(old), Some(new)) => self.add_manifests(prefix, old, new),
+            (Some(old), None) => self.plugins.removed.push(format!("{prefix}{}", old.title())),
+            (None, Some(new)) => self.plugins.added.push(format!("{prefix}{}", new.title())),
+            (None, None) => return,
         }
+        let (old, new) = (old.map(|plugin| &plugin.config), new.map(|plugin| &plugin.config));
+        let of = |config: Option<&Node>, read: fn(&Node) -> BTreeMap<String, Json>| {
+            config.map_or_else(BTreeMap::new, read)
+        };
+        self.policies.add(prefix, &of(old, named_policies), &of(new, named_policies));
+        self.host_sets.add(prefix, &of(old, named_sets), &of(new, named_sets));
+        let shown =
+            |config| of(config, settings).into_iter().map(|(key, json)| (key, shown(&json))).collect();
+        add_settings(&mut self.settings, prefix, &shown(old), &shown(new));
+    }
+
+    fn add_manifests(&mut self, prefix: &str, old: &Plugin, new: &Plugin) {
+        let is_bare = |plugin: &Plugin| plugin.kind == PluginKind::Bare;
+        let title = |plugin: &Plugin| (!is_bare(plugin)).then(|| plugin.title());
+        if is_bare(old) || is_bare(new) {
+            if is_bare(old) != is_bare(new) {
+                let (old, new) = (title(old), title(new));
+                self.manifests.push(Setting { name: format!("{prefix}manifest"), old, new });
+            }
+            return;
+        }
+        add_settings(&mut self.manifests, &format!("{} ", old.title()), &fields(old), &fields(new));
     }
 
     /// For people; empty where nothing changed.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
-        let default = "(default)";
-        for setting in &self.settings {
-            let old = setting.old.as_deref().unwrap_or(default);
-            let new = setting.new.as_deref().unwrap_or(default);
+        let settings = self.settings.iter().map(|setting| (setting, "(default)"));
+        for (setting, absent) in self.manifests.iter().map(|field| (field, "(none)")).chain(settings) {
+            let old = setting.old.as_deref().unwrap_or(absent);
+            let new = setting.new.as_deref().unwrap_or(absent);
             let _ = writeln!(text, "~ {}: {old} -> {new}", setting.name);
         }
-        for (what, sides) in [("host set", &self.host_sets), ("policy", &self.policies)] {
+        let sides = [("plugin", &self.plugins), ("host set", &self.host_sets), ("policy", &self.policies)];
+        for (what, sides) in sides {
             for (mark, names) in [("-", &sides.removed), ("+", &sides.added), ("~", &sides.changed)] {
                 for name in names {
                     let _ = writeln!(text, "{mark} {what} {name}");
@@ -94,6 +127,21 @@ impl Sides {
         self.added.extend(new.keys().filter(|key| !old.contains_key(*key)).map(name));
         let differs = |(key, value): &(&String, &Json)| old.get(*key).is_some_and(|before| before != *value);
         self.changed.extend(new.iter().filter(differs).map(|(key, _)| name(key)));
+    }
+}
+
+fn add_settings(
+    settings: &mut Vec<Setting>,
+    prefix: &str,
+    old: &BTreeMap<String, String>,
+    new: &BTreeMap<String, String>,
+) {
+    for name in old.keys().chain(new.keys().filter(|name| !old.contains_key(*name))) {
+        let (old, new) = (old.get(name), new.get(name));
+        if old != new {
+            let name = format!("{prefix}{name}");
+            settings.push(Setting { name, old: old.cloned(), new: new.cloned() });
+        }
     }
 }
 
@@ -115,6 +163,42 @@ fn settings(config: &Node) -> BTreeMap<String, Json> {
     let is_setting = |key: &str| !matches!(key, "policies" | "hostSets");
     let entries = config.entries().iter().filter(|entry| is_setting(&entry.key));
     entries.map(|entry| (entry.key.clone(), sorted(entry.value.to_json()))).collect()
+}
+
+/// The fields of a manifest with their paths, without the configuration inside and what nobody wrote.
+fn fields(plugin: &Plugin) -> BTreeMap<String, String> {
+    let mut fields = BTreeMap::new();
+    let config = match plugin.kind {
+        PluginKind::TrafficExtension => "spec.wasm.pluginConfig",
+        PluginKind::WasmPlugin | PluginKind::Bare => "spec.pluginConfig",
+    };
+    flatten(&plugin.resource.node.to_json(), &mut String::new(), config, &mut fields);
+    fields
+}
+
+fn flatten(json: &Json, path: &mut String, config: &str, fields: &mut BTreeMap<String, String>) {
+    if path == config || NOBODY_WROTE.contains(&path.as_str()) {
+        return;
+    }
+    let here = path.len();
+    match json {
+        Json::Object(Object(entries)) if !entries.is_empty() => {
+            for (key, value) in entries {
+                let dot = if here == 0 { "" } else { "." };
+                let _ = write!(path, "{dot}{key}");
+                flatten(value, path, config, fields);
+                path.truncate(here);
+            }
+        }
+        Json::List(items) if !items.is_empty() => {
+            for (at, value) in items.iter().enumerate() {
+                let _ = write!(path, "[{at}]");
+                flatten(value, path, config, fields);
+                path.truncate(here);
+            }
+        }
+        value => drop(fields.insert(path.clone(), shown(value))),
+    }
 }
 
 /// The order of keys says nothing.

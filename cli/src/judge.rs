@@ -2,7 +2,7 @@
 
 use crate::diagnostics::Diagnostic;
 use crate::request::Request;
-use crate::source::{Input, Node, Plugin, PluginKind};
+use crate::source::{Input, Node, Plugin, PluginKind, Resource};
 use egress_policy::{Attributes as _, Engine, Protocol, Trace, Verdict};
 use serde::Serialize;
 use std::path::Path;
@@ -17,8 +17,10 @@ pub(crate) struct Judge {
 pub(crate) struct Judges {
     http: Result<Judge, Vec<Diagnostic>>,
     network: Result<Judge, Vec<Diagnostic>>,
-    /// Whether one configuration serves both.
-    one: bool,
+    /// Where they come from.
+    pub(crate) plugins: Vec<(Plugin, Protocol)>,
+    /// What else is in the file.
+    pub(crate) resources: Vec<String>,
 }
 
 /// What became of a request.
@@ -29,7 +31,8 @@ pub(crate) struct Outcome {
     /// None where `mode: DRY_RUN` lets pass what would be refused.
     pub(crate) reason: Option<String>,
     /// `would_deny[…]` or `would_allow[…]`
-    pub(crate) would: Option<String>,
+    #[serde(rename = "would")]
+    pub(crate) dry_run_verdict: Option<String>,
     /// The AUDIT rules that matched.
     pub(crate) audit: Vec<String>,
 }
@@ -65,26 +68,40 @@ impl Judges {
         }
         let file = path.display().to_string();
         Ok(Self {
-            one: parsed.len() == 1,
-            http: select(&parsed, Protocol::Http, "HTTP", &file),
-            network: select(&parsed, Protocol::Network, "NETWORK", &file),
+            http: select(&parsed, Protocol::Http, &file),
+            network: select(&parsed, Protocol::Network, &file),
+            plugins: parsed.iter().map(|(plugin, protocol)| ((*plugin).clone(), *protocol)).collect(),
+            resources: input.resources.iter().map(Resource::title).collect(),
         })
     }
 
-    /// Whether one configuration serves both types.
-    pub(crate) fn is_one(&self) -> bool {
-        self.one
-    }
-
-    /// The configuration of a type, where there is just one.
-    pub(crate) fn of_type(&self, network: bool) -> Option<&Judge> {
-        let judge = if network { &self.network } else { &self.http };
-        judge.as_ref().ok()
+    /// The plugin of a type, where there is one: the only configuration of a file serves both types unless a manifest says which.
+    ///
+    /// # Errors
+    /// Several of one type.
+    pub(crate) fn plugin_of(&self, protocol: Protocol) -> Result<Option<&Plugin>, Vec<Diagnostic>> {
+        if let [(plugin, _)] = self.plugins.as_slice()
+            && plugin.kind == PluginKind::Bare
+        {
+            return Ok(Some(plugin));
+        }
+        let mut of_type = self.plugins.iter().filter(|(_, of)| *of == protocol);
+        match (of_type.next(), of_type.next()) {
+            (Some(_), Some(_)) => self.judge_of(protocol).map(|_| None),
+            (first, _) => Ok(first.map(|(plugin, _)| plugin)),
+        }
     }
 
     /// The configuration that judges a request.
     pub(crate) fn for_request(&self, request: &Request) -> Result<&Judge, Vec<Diagnostic>> {
-        let judge = if request.network { &self.network } else { &self.http };
+        self.judge_of(request.protocol())
+    }
+
+    fn judge_of(&self, protocol: Protocol) -> Result<&Judge, Vec<Diagnostic>> {
+        let judge = match protocol {
+            Protocol::Http => &self.http,
+            Protocol::Network => &self.network,
+        };
         judge.as_ref().map_err(Clone::clone)
     }
 }
@@ -101,12 +118,8 @@ fn is_meant(plugin: &Plugin, name: Option<&str>) -> bool {
 }
 
 /// The configuration of a type; where there is but one, it serves both.
-fn select(
-    plugins: &[(&Plugin, Protocol)],
-    protocol: Protocol,
-    type_name: &str,
-    file: &str,
-) -> Result<Judge, Vec<Diagnostic>> {
+fn select(plugins: &[(&Plugin, Protocol)], protocol: Protocol, file: &str) -> Result<Judge, Vec<Diagnostic>> {
+    let type_name = type_name(protocol);
     let of_type: Vec<_> =
         plugins.iter().filter(|(_, of)| *of == protocol).map(|(plugin, _)| *plugin).collect();
     let refuse = |what: String| Err(vec![Diagnostic::error(what).in_file(file)]);
@@ -130,6 +143,14 @@ fn select(
     Ok(Judge { engine: Engine::new(config), written: plugin.config.clone() })
 }
 
+/// The word for a type in a configuration.
+pub(crate) fn type_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Http => "HTTP",
+        Protocol::Network => "NETWORK",
+    }
+}
+
 impl Judge {
     /// The verdict of a request.
     pub(crate) fn judge(&self, request: &Request) -> Outcome {
@@ -143,11 +164,11 @@ impl Judge {
         let request = Request { at, ..request.clone() };
         let facts = request.facts(self.engine.settings());
         let decision = self.engine.decide_traced(&facts, trace);
-        let would = |verdict: &Verdict<'_>| format!("would_{}[{}]", verdict.effect.word(), verdict.reason);
+        let dry_run = |verdict: &Verdict<'_>| format!("would_{}[{}]", verdict.effect.word(), verdict.reason);
         Outcome {
             verdict: decision.verdict.as_ref().map_or("allow", |verdict| verdict.effect.word()),
             reason: decision.verdict.as_ref().map(|verdict| verdict.reason.to_string()),
-            would: decision.dry_run_verdict.as_ref().map(would),
+            dry_run_verdict: decision.dry_run_verdict.as_ref().map(dry_run),
             audit: decision.audit.iter().map(ToString::to_string).collect(),
         }
     }

@@ -3,6 +3,7 @@
 //! The verdicts are those of the filter: both are the crate `egress-policy`. The binary is [`run`] and nothing else; it is a
 //! library so that the fuzz targets reach the readers.
 
+mod admissible;
 mod bundle;
 mod cases;
 mod changes;
@@ -18,9 +19,11 @@ mod judge;
 mod lint;
 mod merge;
 mod output;
+mod public_suffix;
 mod render;
 mod request;
 mod request_log;
+mod requests;
 mod schema;
 mod source;
 mod strict;

@@ -1,7 +1,7 @@
 //! A request as the user describes it, in the place of the one that Envoy would bring.
 
 use egress_policy::config::{Json, Object, Settings};
-use egress_policy::{Attributes, Claim, Facts, Opening, Read, Timestamp, Unreadable};
+use egress_policy::{Attributes, Claim, Facts, Opening, Protocol, Read, Timestamp, Unreadable};
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -34,6 +34,11 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// What it is judged by.
+    pub(crate) fn protocol(&self) -> Protocol {
+        if self.network { Protocol::Network } else { Protocol::Http }
+    }
+
     /// What the core reads of it.
     pub(crate) fn facts<'r>(&'r self, settings: &Settings) -> Facts<'r> {
         let domains = &settings.trust_domains;

@@ -33,6 +33,96 @@ fn cost(arguments: &[&str]) -> u64 {
     time_of_commands() - before
 }
 
+/// Logs of `100 * n` lines: of few hosts, of random ones, of one client's random subdomains, wrapped, hostile; and a table.
+fn logs(folder: &Path, n: usize) {
+    let access = |host: String| {
+        format!(
+            r#"{{"downstream_peer_uri_san":"spiffe://cluster.local/ns/ops/sa/bot","authority":"{host}","method":"GET","path":"/","response_code":200,"response_code_details":"via_upstream"}}"#
+        )
+    };
+    let write = |name: &str, count: usize, line: &dyn Fn(usize) -> String| {
+        let lines: Vec<_> = (0..count).map(line).collect();
+        fs::write(folder.join(name), lines.join("\n")).unwrap();
+    };
+    write("few.log", 10 * n, &|at| access(format!("h{}.example", at % 10)));
+    write("random.log", 10 * n, &|at| access(format!("h{at}.d{at}.example")));
+    write("subdomains.log", 10 * n, &|at| access(format!("h{at}.d.example.org")));
+    write("pieces.log", 10 * n, &|at| {
+        let tag = if at + 1 == 10 * n { "F" } else { "P" };
+        format!("2026-04-05T06:07:08.000000009Z stdout {tag} {{\"a\":\"{at}")
+    });
+    write("keys.log", n / 10, &|at| {
+        let keys: Vec<_> = (0..200).map(|key| format!("\"k{key}\":{at}")).collect();
+        format!("{{{}}}", keys.join(","))
+    });
+    write("reasons.log", 10 * n, &|at| {
+        let line = access("a.example".to_owned());
+        line.replace("via_upstream", &format!("egress_authz_denied[ns[*]-policy[p{at}]-rule[0]]"))
+    });
+    fs::write(
+        folder.join("long.log"),
+        access("a.example".to_owned()).replace("\"/\"", &format!("\"{}\"", "x".repeat(n * 1000))),
+    )
+    .unwrap();
+    let cases: Vec<_> = (0..n).map(|at| format!("- {{host: h{at}.example, expect: deny}}")).collect();
+    fs::write(folder.join("cases.yaml"), format!("cases:\n{}", cases.join("\n"))).unwrap();
+}
+
+#[test]
+fn ten_times_the_log_costs_ten_times_the_time() {
+    const SMALL: usize = 400;
+    let _turn = ONE_AT_A_TIME.lock();
+    let (small, large) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    logs(small.path(), SMALL);
+    logs(large.path(), SMALL * 10);
+    let policy = small.path().join("policy.yaml");
+    fs::write(&policy, "policies: []").unwrap();
+    let policy = policy.to_str().unwrap();
+    let mut said = String::new();
+    let mut worst: f64 = 0.0;
+    for (command, file) in [
+        (&["suggest"][..], "few.log"),
+        (&["suggest"], "random.log"),
+        (&["suggest", "--wildcards", "3"], "random.log"),
+        (&["suggest", "--wildcards", "3"], "subdomains.log"),
+        (&["suggest"], "pieces.log"),
+        (&["suggest"], "keys.log"),
+        (&["suggest"], "reasons.log"),
+        (&["suggest"], "long.log"),
+        (&["test", policy], "few.log"),
+        (&["test", policy], "cases.yaml"),
+        (&["diff", policy, policy], "random.log"),
+    ] {
+        let path = |folder: &TempDir| folder.path().join(file).to_str().unwrap().to_owned();
+        let few = cost(&[command, &[&path(&small)]].concat());
+        let many = cost(&[command, &[&path(&large)]].concat());
+        #[expect(clippy::cast_precision_loss, reason = "hundredths of a second")]
+        let ratio = many as f64 / few.max(MEASURABLE) as f64;
+        let _ = writeln!(said, "{command:?} {file}: {few}, {many}, {ratio:.1}");
+        worst = worst.max(ratio);
+    }
+    eprintln!("{said}");
+    assert!(worst < BOUND, "{said}");
+}
+
+/// However many lines a log has, they are read one at a time.
+#[test]
+fn a_long_log_needs_no_memory() {
+    let _turn = ONE_AT_A_TIME.lock();
+    let folder = TempDir::new().unwrap();
+    logs(folder.path(), 20_000);
+    for (options, file) in [("", "few.log"), ("--wildcards", "subdomains.log"), ("", "reasons.log")] {
+        let path = folder.path().join(file);
+        // 24 MiB beyond the program's own: the log is larger.
+        let limited = format!("ulimit -d 24576; exec \"$0\" suggest \"$1\" {options}");
+        let output =
+            Command::new("sh").args(["-c", &limited, env!("CARGO_BIN_EXE_egressctl")]).arg(&path).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(0), "{file}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(fs::metadata(&path).unwrap().len() > 24 << 20, "{file}");
+    }
+}
+
 /// Files of `n` policies, sets, rules and errors.
 fn files(folder: &Path, n: usize) {
     let write = |name: &str, text: String| {

@@ -60,7 +60,7 @@ impl Explanation {
         };
         let reason = self.outcome.reason.as_deref().unwrap_or("mode DRY_RUN lets everything pass");
         let _ = writeln!(text, "verdict: {verdict}\nreason:  {}", one_line(reason));
-        if let Some(would) = &self.outcome.would {
+        if let Some(would) = &self.outcome.dry_run_verdict {
             let _ = writeln!(text, "would:   {would}");
         }
         for audit in &self.outcome.audit {

@@ -44,7 +44,7 @@ pub(super) fn describe(
     facts: &Facts<'_>,
     outcome: &Outcome,
 ) -> Vec<StepResult> {
-    let decided = outcome.reason.as_deref().or(outcome.would.as_deref()).unwrap_or_default();
+    let decided = outcome.reason.as_deref().or(outcome.dry_run_verdict.as_deref()).unwrap_or_default();
     let routing_guards =
         taken.0.iter().any(|(step, hit)| *hit && matches!(step, Step::RouteMismatch | Step::PrivateUpstream));
     taken

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
 
-/// What is read of a file or of standard input; a log is longer than a configuration may be.
+/// What is read of a file or of standard input.
 const MAX_BYTES: u64 = 2 << 30;
 
 impl Source {
@@ -27,12 +27,21 @@ impl Source {
             let is_pipe = error.kind() == io::ErrorKind::InvalidInput;
             vec![if is_pipe { refused.help("write a file, or pipe it in and write `-`") } else { refused }]
         })?;
+        Self::from_bytes(name, bytes).map(Rc::new)
+    }
+
+    /// A file that was read.
+    ///
+    /// # Errors
+    /// What is no UTF-8 text.
+    pub(crate) fn from_bytes(name: String, bytes: Vec<u8>) -> Result<Self, Vec<Diagnostic>> {
         match String::from_utf8(bytes) {
-            Ok(text) => Ok(Rc::new(Self::new(name, text))),
+            Ok(text) => Ok(Self::new(name, text)),
             Err(error) => {
                 let good = error.utf8_error().valid_up_to();
                 let line = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
-                Err(vec![refuse(format!("it is not UTF-8 text: see line {line}"))])
+                let what = format!("it is not UTF-8 text: see line {line}");
+                Err(vec![Diagnostic::error(what).in_file(&name)])
             }
         }
     }
@@ -74,8 +83,13 @@ impl Source {
     }
 }
 
-/// The bytes of a regular file. A device has no end, and a pipe may wait for ever.
+/// The bytes of a regular file.
 pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    read_all(open_file(path)?)
+}
+
+/// A regular file. A device has no end, and a pipe may wait for ever.
+pub(crate) fn open_file(path: &Path) -> io::Result<File> {
     let refuse = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_owned());
     let regular = |metadata: fs::Metadata| {
         if metadata.is_dir() {
@@ -90,11 +104,11 @@ pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     regular(fs::metadata(path)?)?;
     let file = File::open(path)?;
     regular(file.metadata()?)?;
-    read_all(file)
+    Ok(file)
 }
 
 /// All bytes, where they are not without end.
-fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
+pub(crate) fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_BYTES {

@@ -4,5 +4,5 @@ mod file;
 mod manifest;
 
 pub(crate) use crate::yaml::{Entry, Node, Occurrence, Source, Value};
-pub(crate) use file::read_file;
+pub(crate) use file::{open_file, read_all, read_file};
 pub(crate) use manifest::{Input, Plugin, PluginKind, Resource};

@@ -5,7 +5,13 @@ mod commands;
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod differences;
+#[cfg(test)]
 mod generated;
+#[cfg(test)]
+mod hostile_logs;
+#[cfg(test)]
+mod logs;
 #[cfg(test)]
 mod merge;
 #[cfg(test)]
