@@ -12,7 +12,7 @@ use std::rc::Rc;
 /// Where requests come from.
 pub(crate) enum Requests<'p> {
     Table(Vec<Case>),
-    Log(RequestLog<'p>),
+    Log(Box<RequestLog<'p>>),
 }
 
 /// A table says that it is one within so many bytes.
@@ -35,7 +35,7 @@ impl<'p> Requests<'p> {
             return cases::from_source(&Rc::new(source)).map(Self::Table);
         }
         let input = Box::new(BufReader::new(io::Cursor::new(head).chain(input)));
-        Ok(Self::Log(RequestLog::new(name, input, plugin)))
+        Ok(Self::Log(Box::new(RequestLog::new(name, input, plugin))))
     }
 }
 

@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args, output: Output) -> Outcome {
     };
     let report = match requests {
         Requests::Table(cases) => of_table(&judges, cases, &args.cases)?,
-        Requests::Log(log) => of_log(&judges, log, output)?,
+        Requests::Log(log) => of_log(&judges, *log, output)?,
     };
     if output.is_json() {
         output.print_json(&report);
