@@ -4,10 +4,12 @@
 //! editors show.
 #![expect(dead_code, reason = "only their schema is used")]
 
+use egress_policy::rules::{ATTRIBUTES, Attribute, Part, Values};
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
-use schemars::{JsonSchema, Schema};
-use serde_json::Value;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The schema of pluginConfig (JSON Schema 2020-12).
@@ -292,59 +294,76 @@ struct To {
 }
 
 /// Who asks: all of these fields.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields, extend("minProperties" = 1))]
-struct Source {
-    /// Any of these identities.
-    principals: Option<NonEmpty<Principal>>,
-    /// None of these identities.
-    not_principals: Option<NonEmpty<Principal>>,
-    /// HTTP: a verified token of any of these, `issuer/subject`.
-    request_principals: Option<NonEmpty<Text>>,
-    /// HTTP: no verified token of any of these.
-    not_request_principals: Option<NonEmpty<Text>>,
-    /// Any of these namespaces.
-    namespaces: Option<NonEmpty<Namespace>>,
-    /// None of these namespaces.
-    not_namespaces: Option<NonEmpty<Namespace>>,
-    /// Any of these service accounts.
-    service_accounts: Option<NonEmpty<ServiceAccount>>,
-    /// None of these service accounts.
-    not_service_accounts: Option<NonEmpty<ServiceAccount>>,
-    /// Any of these trust domains.
-    trust_domains: Option<NonEmpty<TrustDomainPattern>>,
-    /// None of these trust domains.
-    not_trust_domains: Option<NonEmpty<TrustDomainPattern>>,
-    /// The client's address; clients choose it where the gateway trusts proxies.
-    ip_blocks: Option<NonEmpty<Address>>,
-    /// Not the client's address.
-    not_ip_blocks: Option<NonEmpty<Address>>,
-    /// The same as ipBlocks.
-    remote_ip_blocks: Option<NonEmpty<Address>>,
-    /// The same as notIpBlocks.
-    not_remote_ip_blocks: Option<NonEmpty<Address>>,
+struct Source;
+
+impl JsonSchema for Source {
+    fn schema_name() -> Cow<'static, str> {
+        "Source".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        fields(Part::Source, "Who asks: all of these fields.", generator)
+    }
 }
 
 /// What is asked for: all of these fields.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields, extend("minProperties" = 1))]
-struct Operation {
-    /// Any of these hosts.
-    hosts: Option<NonEmpty<HostEntry>>,
-    /// None of these hosts.
-    not_hosts: Option<NonEmpty<HostEntry>>,
-    /// Any of these listener ports of the gateway.
-    ports: Option<NonEmpty<Port>>,
-    /// None of these listener ports.
-    not_ports: Option<NonEmpty<Port>>,
-    /// HTTP: any of these methods.
-    methods: Option<NonEmpty<Method>>,
-    /// HTTP: none of these methods.
-    not_methods: Option<NonEmpty<Method>>,
-    /// HTTP: any of these paths.
-    paths: Option<NonEmpty<UrlPath>>,
-    /// HTTP: none of these paths.
-    not_paths: Option<NonEmpty<UrlPath>>,
+struct Operation;
+
+impl JsonSchema for Operation {
+    fn schema_name() -> Cow<'static, str> {
+        "Operation".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        fields(Part::Operation, "What is asked for: all of these fields.", generator)
+    }
+}
+
+/// The fields of a part of a rule, from the table of attributes.
+fn fields(part: Part, description: &str, generator: &mut SchemaGenerator) -> Schema {
+    let mut properties = Map::new();
+    for (attribute, field) in Attribute::fields_of(part) {
+        let only = if attribute.only == Some(egress_policy::Protocol::Http) { "HTTP: " } else { "" };
+        for (key, word) in [(field.key, "one"), (field.not_key, "none")] {
+            let mut values = values(attribute.values, generator);
+            let about = format!("{only}{} is {word} of these.", attribute.subject);
+            values.insert("description".to_owned(), sentence(&about).into());
+            properties.insert(key.to_owned(), values.into());
+        }
+    }
+    schemars::json_schema!({
+        "description": description,
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+        "minProperties": 1,
+    })
+}
+
+/// A list of the values of an attribute.
+fn values(of: Values, generator: &mut SchemaGenerator) -> Schema {
+    match of {
+        Values::Principal => NonEmpty::<Principal>::json_schema(generator),
+        Values::Namespace => NonEmpty::<Namespace>::json_schema(generator),
+        Values::ServiceAccount => NonEmpty::<ServiceAccount>::json_schema(generator),
+        Values::TrustDomain => NonEmpty::<TrustDomainPattern>::json_schema(generator),
+        Values::Address(_) => NonEmpty::<Address>::json_schema(generator),
+        Values::Host => NonEmpty::<HostEntry>::json_schema(generator),
+        Values::Port => NonEmpty::<Port>::json_schema(generator),
+        Values::Path => NonEmpty::<UrlPath>::json_schema(generator),
+        Values::Text { parse, .. } if parse("get").is_err() => NonEmpty::<Method>::json_schema(generator),
+        Values::Text { .. }
+        | Values::RequestPrincipal
+        | Values::ServerName
+        | Values::Header
+        | Values::Claim => NonEmpty::<Text>::json_schema(generator),
+    }
+}
+
+/// With a capital at its beginning.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// A condition on an attribute.
@@ -353,14 +372,28 @@ struct Operation {
 #[schemars(extend("anyOf" = [{"required": ["values"]}, {"required": ["notValues"]}]))]
 struct Condition {
     /// The attribute, such as `connection.sni`, `request.headers[NAME]` or `request.auth.claims[NAME]`.
-    #[schemars(regex(
-        pattern = "^(source\\.(principal|namespace|serviceAccount|trustDomain|ip)|remote\\.ip|destination\\.(ip|port)|connection\\.sni|request\\.headers\\[[^\\[\\]]+\\]|request\\.auth\\.(principal|audiences|presenter)|request\\.auth\\.claims(\\[[^\\[\\]]+\\])+)$"
-    ))]
+    #[schemars(transform = condition_key)]
     key: String,
     /// Any of these.
     values: Option<NonEmpty<ConditionValue>>,
     /// None of these.
     not_values: Option<NonEmpty<ConditionValue>>,
+}
+
+/// One of the keys of the table of attributes.
+fn condition_key(schema: &mut Schema) {
+    let keys = ATTRIBUTES.iter().flat_map(|attribute| {
+        let name = r"\[[^\[\]]+\]";
+        // Claims lie within claims.
+        let names =
+            if matches!(attribute.values, Values::Claim) { format!("({name})+") } else { name.to_owned() };
+        attribute
+            .conditions
+            .iter()
+            .map(move |condition| condition.key.replace('.', r"\.").replace("[NAME]", &names))
+    });
+    let keys: Vec<_> = keys.collect();
+    schema.insert("pattern".to_owned(), format!("^({})$", keys.join("|")).into());
 }
 
 /// A string; for ports a number, too.

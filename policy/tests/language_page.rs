@@ -1,6 +1,7 @@
 //! `docs/language.md` says what the parser accepts: its examples are good, and it leaves no key out.
 
-use egress_policy::Config;
+use egress_policy::rules::{ATTRIBUTES, Attribute, Values};
+use egress_policy::{Config, Protocol};
 use serde_json::Value;
 
 const PAGE: &str = include_str!("../../docs/language.md");
@@ -28,12 +29,6 @@ fn every_key_and_every_reason_is_explained() {
         "type mode defaultAction trustDomains unauthenticated sniMismatch encryptedClientHello privateAddresses",
         "privateUpstreams routeMismatch pathReadings reportAllowed recheckConnections denyResponse hostSets policies",
         "name namespace action protocols expires owner rules",
-        "principals notPrincipals namespaces notNamespaces serviceAccounts notServiceAccounts trustDomains",
-        "notTrustDomains ipBlocks notIpBlocks remoteIpBlocks notRemoteIpBlocks requestPrincipals notRequestPrincipals",
-        "hosts notHosts ports notPorts methods notMethods paths notPaths",
-        "source.principal source.namespace source.serviceAccount source.trustDomain source.ip remote.ip",
-        "destination.ip destination.port connection.sni request.headers[NAME] request.auth.principal",
-        "request.auth.audiences request.auth.presenter request.auth.claims[A] request.auth.claims[A][B]",
         "unauthenticated invalid_identity untrusted_domain malformed_host malformed_hello oversized_hello",
         "hello_timeout encrypted_hello attribute_unavailable identity_pending sni_mismatch private_address",
         "private_upstream route_mismatch no_allow_matched default_action wrong_type",
@@ -42,6 +37,44 @@ fn every_key_and_every_reason_is_explained() {
     .split(' ')
     {
         assert!(PAGE.contains(&format!("`{word}`")), "{word} is not explained");
+    }
+}
+
+/// The tables of fields and keys are those of the table of attributes, row by row.
+#[test]
+fn every_attribute_has_its_row() {
+    let row = |begins: &str| PAGE.lines().find(|line| line.starts_with('|') && line.contains(begins));
+    for attribute in &ATTRIBUTES {
+        let fields = attribute.fields.iter().map(|field| format!("`{}`, `{}`", field.key, field.not_key));
+        let conditions = attribute.conditions.iter().map(|condition| {
+            // A claim is written with the names A, B: it may lie in another.
+            let key = if matches!(attribute.values, Values::Claim) { "[A]" } else { "[NAME]" };
+            format!("`{}`", condition.key.replace("[NAME]", key))
+        });
+        for key in fields.chain(conditions) {
+            let row = row(&key).unwrap_or_else(|| panic!("no row explains {key}"));
+            let is_http_only = attribute.only == Some(Protocol::Http);
+            assert_eq!(row.contains("HTTP only"), is_http_only, "{row}");
+        }
+    }
+}
+
+/// The other way round: no row of those tables is about what the table of attributes does not have.
+#[test]
+fn no_row_is_of_an_attribute_that_is_none() {
+    let fields: Vec<_> = ATTRIBUTES.iter().flat_map(|row| row.fields).map(|field| field.key).collect();
+    for row in PAGE.lines().filter(|line| line.starts_with("| `")) {
+        let mut cells = row.split('`').skip(1).step_by(2);
+        let (first, second) = (cells.next().unwrap_or_default(), cells.next().unwrap_or_default());
+        if second.starts_with("not") {
+            assert!(fields.contains(&first), "{row}");
+        }
+        if ["source.", "destination.", "connection.", "request.", "remote."]
+            .iter()
+            .any(|of| first.starts_with(of))
+        {
+            assert!(Attribute::by_condition(first).is_some(), "{row}");
+        }
     }
 }
 

@@ -4,39 +4,35 @@ use crate::request::Request;
 use crate::source::{Node, Value};
 use egress_policy::config::Json;
 use egress_policy::patterns::PathPattern;
-use egress_policy::rules::{Field, HostEntry, Predicate};
+use egress_policy::rules::{Comparison, Field, HostEntry, Part, Predicate};
 use egress_policy::{Facts, Peer, Readings, Target, Truth};
 
-/// Where a field stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Context {
-    Source,
-    Operation,
-    When,
-}
+/// Where a field stands: among the fields of a part of the rule, or (`None`) among its conditions.
+pub(super) type Place = Option<Part>;
 
 /// The most values of a field that are repeated.
 const SHOWN: usize = 5;
 
 /// The field with its values, as written; `siblings` are the fields beside it, in the core's order.
-pub(super) fn spelled(context: Context, siblings: &[Predicate], index: usize, node: Option<&Node>) -> String {
+pub(super) fn spelled(place: Place, siblings: &[Predicate], index: usize, node: Option<&Node>) -> String {
     let Some(predicate) = siblings.get(index) else {
         return String::new();
     };
-    let keys = keys(predicate, context);
     // The core sorts fields by cost, and keeps the order of those that have the same keys.
-    let same = |other: &&Predicate| self::keys(other, context) == keys;
-    let nth = siblings.iter().take(index).filter(same).count();
-    let spelled = node.and_then(|node| match context {
-        Context::When => spell_condition(node, &keys, nth),
-        Context::Source | Context::Operation => spell_field(node, &keys, nth),
+    let keys = keys(predicate, place);
+    let nth = siblings.iter().take(index).filter(|other| self::keys(other, place) == keys).count();
+    let spelled = node.and_then(|node| match place {
+        None => spell_condition(node, &keys, nth),
+        Some(_) => spell_field(node, &keys, nth),
     });
-    spelled.unwrap_or_else(|| keys.first().cloned().unwrap_or_default())
+    spelled.unwrap_or_else(|| keys.into_iter().next().map(|(key, _)| key).unwrap_or_default())
 }
 
-fn spell_condition(node: &Node, keys: &[String], nth: usize) -> Option<String> {
+fn spell_condition(node: &Node, keys: &[(String, &str)], nth: usize) -> Option<String> {
     let is_meant = |entry: &&Node| {
-        entry.text_at(&["key"]).is_some_and(|key| keys.iter().any(|known| known.eq_ignore_ascii_case(key)))
+        entry
+            .text_at(&["key"])
+            .is_some_and(|key| keys.iter().any(|(known, _)| known.eq_ignore_ascii_case(key)))
     };
     let entry = node.items().iter().filter(is_meant).nth(nth)?;
     let mut text = entry.text_at(&["key"])?.to_owned();
@@ -48,18 +44,12 @@ fn spell_condition(node: &Node, keys: &[String], nth: usize) -> Option<String> {
     Some(text)
 }
 
-fn spell_field(node: &Node, keys: &[String], nth: usize) -> Option<String> {
-    let twin = |key: &str| {
-        let mut letters = key.chars();
-        let first = letters.next().map(|first| first.to_ascii_uppercase());
-        format!("not{}{}", first.unwrap_or_default(), letters.as_str())
-    };
-    let present: Vec<_> =
-        keys.iter().filter(|key| node.get(key).is_some() || node.get(&twin(key)).is_some()).collect();
-    let key = present.get(nth)?;
-    let parts: Vec<_> = [(*key).clone(), twin(key)]
+fn spell_field(node: &Node, keys: &[(String, &str)], nth: usize) -> Option<String> {
+    let (key, twin) =
+        keys.iter().filter(|(key, twin)| node.get(key).is_some() || node.get(twin).is_some()).nth(nth)?;
+    let parts: Vec<_> = [key.as_str(), twin]
         .into_iter()
-        .filter_map(|key| node.get(&key).map(|values| format!("{key} {}", list(values))))
+        .filter_map(|key| node.get(key).map(|values| format!("{key} {}", list(values))))
         .collect();
     Some(parts.join(", "))
 }
@@ -81,34 +71,25 @@ fn scalar(node: &Node) -> String {
     }
 }
 
-/// The keys that a field may be written under.
-fn keys(predicate: &Predicate, context: Context) -> Vec<String> {
-    let (fields, conditions): (&[&str], &[&str]) = match predicate {
-        Predicate::Principal(_) => (&["principals"], &["source.principal"]),
-        Predicate::Namespace(_) => (&["namespaces"], &["source.namespace"]),
-        Predicate::ServiceAccount(_) => (&["serviceAccounts"], &["source.serviceAccount"]),
-        Predicate::TrustDomain(_) => (&["trustDomains"], &["source.trustDomain"]),
-        Predicate::SourceIp(_) => (&["ipBlocks", "remoteIpBlocks"], &["source.ip", "remote.ip"]),
-        Predicate::RequestPrincipal(_) => (&["requestPrincipals"], &["request.auth.principal"]),
-        Predicate::Host(_) => (&["hosts"], &[]),
-        Predicate::Port(_) => (&["ports"], &["destination.port"]),
-        Predicate::Method(_) => (&["methods"], &[]),
-        Predicate::Path(_) => (&["paths"], &[]),
-        Predicate::DestinationIp(_) => (&[], &["destination.ip"]),
-        Predicate::ServerName(_) => (&[], &["connection.sni"]),
-        Predicate::Header(name, _) => return vec![format!("request.headers[{name}]")],
-        Predicate::Claim(path, _) => {
-            let mut keys = vec![format!("request.auth.claims[{}]", path.join("]["))];
-            match path.iter().map(|part| &**part).collect::<Vec<_>>().as_slice() {
-                ["aud"] => keys.push("request.auth.audiences".to_owned()),
-                ["azp"] => keys.push("request.auth.presenter".to_owned()),
-                _ => {}
-            }
-            return keys;
-        }
+/// The keys that a field may be written under, with their twins; those of conditions have none.
+fn keys(predicate: &Predicate, place: Place) -> Vec<(String, &'static str)> {
+    let attribute = predicate.attribute;
+    let Some(part) = place else {
+        let written = attribute.conditions.iter().filter_map(|condition| {
+            let key = match (&predicate.comparison, condition.name, condition.key.strip_suffix("[NAME]")) {
+                (Comparison::Claim(path, _), Some(name), _) => {
+                    (**path == [Box::from(name)]).then(|| condition.key.to_owned())?
+                }
+                (Comparison::Claim(path, _), None, Some(stem)) => format!("{stem}[{}]", path.join("][")),
+                (Comparison::Header(name, _), _, Some(stem)) => format!("{stem}[{name}]"),
+                _ => condition.key.to_owned(),
+            };
+            Some((key, ""))
+        });
+        return written.collect();
     };
-    let keys = if context == Context::When { conditions } else { fields };
-    keys.iter().map(|key| (*key).to_owned()).collect()
+    let fields = attribute.fields.iter().filter(|field| field.part == part);
+    fields.map(|field| (field.key.to_owned(), field.not_key)).collect()
 }
 
 /// What the field was held against.
@@ -116,32 +97,35 @@ pub(super) fn observed(predicate: &Predicate, request: &Request, facts: &Facts<'
     let http_only = |text: String| {
         if request.network { "a connection has none".to_owned() } else { text }
     };
-    match predicate {
-        Predicate::Principal(_)
-        | Predicate::Namespace(_)
-        | Predicate::ServiceAccount(_)
-        | Predicate::TrustDomain(_) => match facts.peer() {
+    let subject = predicate.attribute.subject;
+    match &predicate.comparison {
+        Comparison::Principal(_)
+        | Comparison::Namespace(_)
+        | Comparison::ServiceAccount(_)
+        | Comparison::TrustDomain(_) => match facts.peer() {
             Ok(Peer::Workload(id) | Peer::Foreign(id)) => format!("the peer is {}", id.principal()),
             Ok(Peer::Nobody) => "the peer presents no certificate".to_owned(),
             _ => "the peer's name is no workload identity".to_owned(),
         },
-        Predicate::Host(field) => host(facts, &field.values, &field.not_values),
-        Predicate::SourceIp(_) => given("the client's address", request.source_ip.as_ref()),
-        Predicate::DestinationIp(_) => given("the gateway's address", request.destination_ip.as_ref()),
-        Predicate::Port(_) => given("the listener's port", request.port.as_ref()),
-        Predicate::Method(_) => http_only(format!("the method is {}", request.method())),
-        Predicate::Path(_) if request.method() == "CONNECT" => "a CONNECT has no path".to_owned(),
-        Predicate::Path(field) => http_only(path(request, facts, field)),
-        Predicate::ServerName(_) => match request.sni.as_deref() {
+        Comparison::Host(field) => host(facts, &field.values, &field.not_values),
+        Comparison::Address(getter, _) => given(subject, getter.get(facts).ok()),
+        Comparison::Port(_) => given(subject, request.port),
+        Comparison::Text(getter, _) => {
+            let value = getter.get(facts).ok().flatten();
+            http_only(given(subject, value.map(String::from_utf8_lossy)))
+        }
+        Comparison::Path(_) if request.method() == "CONNECT" => "a CONNECT has no path".to_owned(),
+        Comparison::Path(field) => http_only(path(request, facts, field)),
+        Comparison::ServerName(_) => match request.sni.as_deref() {
             None | Some("") => "the client sent no server name".to_owned(),
             Some(name) => format!("the server name is {name}"),
         },
-        Predicate::Header(name, _) => http_only(match request.header_value(name) {
+        Comparison::Header(name, _) => http_only(match request.header_value(name) {
             Some(value) => format!("the header is {value:?}"),
             None => "the header is not there".to_owned(),
         }),
-        Predicate::Claim(path, _) => http_only(claim(request, path)),
-        Predicate::RequestPrincipal(_) => http_only(match request.claims {
+        Comparison::Claim(path, _) => http_only(claim(request, path)),
+        Comparison::RequestPrincipal(_) => http_only(match request.claims {
             None => claim(request, &[]),
             Some(_) => {
                 format!("{}, {}", claim(request, &["iss".into()]), claim(request, &["sub".into()]))
@@ -191,7 +175,7 @@ fn word(truth: Truth) -> &'static str {
     }
 }
 
-fn given(what: &str, value: Option<&impl ToString>) -> String {
+fn given(what: &str, value: Option<impl ToString>) -> String {
     match value {
         Some(value) => format!("{what} is {}", value.to_string()),
         None => format!("{what} is not given"),

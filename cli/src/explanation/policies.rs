@@ -1,11 +1,11 @@
 //! What each policy that applies answered.
 
-use super::fields::{self, Context};
+use super::fields;
 use crate::judge::Judge;
 use crate::request::Request;
 use crate::source::Node;
 use crate::terminal::one_line;
-use egress_policy::rules::{Action, Policy, PolicyMode, Predicate, Rule};
+use egress_policy::rules::{Action, Part, Policy, PolicyMode, Predicate, Rule};
 use egress_policy::{Attributes as _, Facts, Truth};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -99,9 +99,11 @@ fn why(
 ) -> Vec<String> {
     let mut why = Vec::new();
     let items = |key: &str| written.and_then(|rule| rule.get(key)).map(Node::items).unwrap_or_default();
-    let sides =
-        [("from", "source", &rule.from, Context::Source), ("to", "operation", &rule.to, Context::Operation)];
-    for (list, item, alternatives, context) in sides {
+    let sides = [
+        ("from", "source", &rule.from, Some(Part::Source)),
+        ("to", "operation", &rule.to, Some(Part::Operation)),
+    ];
+    for (list, item, alternatives, place) in sides {
         let truths: Vec<_> = alternatives.iter().map(|all| conjunction(all, facts)).collect();
         if truths.is_empty() {
             continue;
@@ -116,7 +118,7 @@ fn why(
             for (index, predicate) in predicates.iter().enumerate() {
                 let held = predicate.truth(facts);
                 if tells(held, chosen.is_some(), truth) {
-                    let spelled = fields::spelled(context, predicates, index, node);
+                    let spelled = fields::spelled(place, predicates, index, node);
                     why.push(line(&format!("{list}[{at}]"), &spelled, held, predicate, request, facts));
                 }
             }
@@ -126,7 +128,7 @@ fn why(
         let held = predicate.truth(facts);
         if tells(held, held == Truth::True, truth) {
             let node = written.and_then(|rule| rule.get("when"));
-            let spelled = fields::spelled(Context::When, &rule.when, index, node);
+            let spelled = fields::spelled(None, &rule.when, index, node);
             why.push(line("when", &spelled, held, predicate, request, facts));
         }
     }

@@ -2,10 +2,11 @@
 
 use super::Kind as NoteKind;
 use super::json;
-use super::values::{Kind, Said, Scope, convert};
+use super::values::{Said, Scope, convert};
 use crate::source::{Node, Value};
+use egress_policy::Protocol;
 use egress_policy::config::Json;
-use egress_policy::rules::Action;
+use egress_policy::rules::{Action, Attribute, Part, Values};
 use std::collections::BTreeSet;
 
 /// What a part of a rule comes to.
@@ -26,18 +27,6 @@ pub(super) struct Converter<'s> {
     notes: Vec<(String, NoteKind, String)>,
     http_only: BTreeSet<&'static str>,
 }
-
-const SOURCE: &[(&str, Kind)] = &[
-    ("principals", Kind::Principal),
-    ("requestPrincipals", Kind::RequestPrincipal),
-    ("namespaces", Kind::Namespace),
-    ("serviceAccounts", Kind::ServiceAccount),
-    ("trustDomains", Kind::TrustDomain),
-    ("ipBlocks", Kind::Address),
-    ("remoteIpBlocks", Kind::Address),
-];
-const OPERATION: &[(&str, Kind)] =
-    &[("hosts", Kind::Host), ("ports", Kind::Port), ("methods", Kind::Method), ("paths", Kind::Path)];
 
 /// `ipBlocks` is the TCP peer in Istio.
 const DIRECT_ADDRESS: &str = "Istio compares the TCP peer; here it is Envoy's source.address, which is the same unless \
@@ -63,8 +52,8 @@ impl<'s> Converter<'s> {
 
     pub(super) fn rule(&mut self, rule: &Node, path: &str) -> Converted {
         let mut entries = Vec::new();
-        for (list, item, table) in [("from", "source", SOURCE), ("to", "operation", OPERATION)] {
-            match self.alternatives(rule, list, item, table, path) {
+        for (list, item, part) in [("from", "source", Part::Source), ("to", "operation", Part::Operation)] {
+            match self.alternatives(rule, list, item, part, path) {
                 Converted::Said(alternatives) => entries.push((list, alternatives)),
                 Converted::Anything => {}
                 Converted::Nothing => return Converted::Nothing,
@@ -89,7 +78,7 @@ impl<'s> Converter<'s> {
         rule: &Node,
         list: &str,
         item: &'static str,
-        table: &[(&'static str, Kind)],
+        part: Part,
         path: &str,
     ) -> Converted {
         let items = rule.get(list).map(Node::items).unwrap_or_default();
@@ -99,7 +88,7 @@ impl<'s> Converter<'s> {
             let path = format!("{path}.{list}[{at}].{item}");
             let empty = Node { span: alternative.span, value: Value::Map(Vec::new()) };
             let fields = alternative.get(item).unwrap_or(&empty);
-            match self.conjunction(fields, table, &path) {
+            match self.conjunction(fields, part, &path) {
                 Converted::Said(fields) => said.push(json::object(vec![(item, fields)])),
                 Converted::Anything => {
                     self.note(
@@ -122,25 +111,25 @@ impl<'s> Converter<'s> {
         }
     }
 
-    fn conjunction(&mut self, fields: &Node, table: &[(&'static str, Kind)], path: &str) -> Converted {
+    fn conjunction(&mut self, fields: &Node, part: Part, path: &str) -> Converted {
         let mut entries = Vec::new();
         for entry in fields.entries() {
             let path = format!("{path}.{}", entry.key);
-            let found = table.iter().find_map(|(key, kind)| {
-                let twin = negated(key);
-                (entry.key == *key || entry.key == twin).then_some((*key, *kind, entry.key == twin))
-            });
-            let Some((key, kind, negative)) = found else {
+            let found = Attribute::fields_of(part)
+                .into_iter()
+                .find(|(_, field)| entry.key == field.key || entry.key == field.not_key);
+            let Some((attribute, field)) = found else {
                 self.note(&path, NoteKind::Refused, "AuthorizationPolicy has no such field".to_owned());
                 continue;
             };
+            let (key, negative) = (field.key, entry.key == field.not_key);
             if key == "ipBlocks" {
                 self.note(&path, NoteKind::Changed, DIRECT_ADDRESS.to_owned());
             }
-            if is_http_only(kind) {
+            if is_http_only(attribute) {
                 self.http_only.insert(key);
             }
-            match self.values(&entry.value, kind, negative, &path) {
+            match self.values(&entry.value, attribute.values, negative, &path) {
                 Converted::Said(values) => entries.push((entry.key.as_str(), values)),
                 Converted::Anything => {}
                 Converted::Nothing => return Converted::Nothing,
@@ -151,8 +140,8 @@ impl<'s> Converter<'s> {
 
     fn condition(&mut self, condition: &Node, path: &str) -> Converted {
         let key = condition.text_at(&["key"]).unwrap_or_default();
-        let kind = match condition_kind(key) {
-            Ok(kind) => kind,
+        let attribute = match condition_attribute(key) {
+            Ok(attribute) => attribute,
             Err(why) => {
                 let leaving_opens = self.action == Action::Deny && why.matches_in_istio;
                 let what = if leaving_opens { NoteKind::Refused } else { NoteKind::LeftOut };
@@ -163,7 +152,7 @@ impl<'s> Converter<'s> {
         if key == "source.ip" {
             self.note(path, NoteKind::Changed, DIRECT_ADDRESS.to_owned());
         }
-        if key.starts_with("request.") {
+        if attribute.only == Some(Protocol::Http) {
             self.http_only.insert("when request.*");
         }
         let mut entries = vec![("key", json::text(key))];
@@ -171,7 +160,7 @@ impl<'s> Converter<'s> {
             let Some(values) = condition.get(side) else {
                 continue;
             };
-            match self.values(values, kind, negative, &format!("{path}.{side}")) {
+            match self.values(values, attribute.values, negative, &format!("{path}.{side}")) {
                 Converted::Said(values) => entries.push((side, values)),
                 Converted::Anything => {}
                 Converted::Nothing => return Converted::Nothing,
@@ -181,7 +170,7 @@ impl<'s> Converter<'s> {
     }
 
     /// The values of one field, or of its twin.
-    fn values(&mut self, node: &Node, kind: Kind, negative: bool, path: &str) -> Converted {
+    fn values(&mut self, node: &Node, attribute: Values, negative: bool, path: &str) -> Converted {
         let written: Vec<String> = node.items().iter().filter_map(as_text).collect();
         if written.is_empty() {
             self.note(
@@ -192,7 +181,7 @@ impl<'s> Converter<'s> {
             return Converted::Anything;
         }
         let mut values: Vec<String> = Vec::new();
-        for (at, said) in convert(kind, &written, &self.scope).into_iter().enumerate() {
+        for (at, said) in convert(attribute, &written, &self.scope).into_iter().enumerate() {
             let path = format!("{path}[{at}]");
             let value = written.get(at).cloned().unwrap_or_default();
             let message = |why: &str| format!("{value:?}: {why}");
@@ -223,13 +212,6 @@ impl<'s> Converter<'s> {
     }
 }
 
-/// `notHosts` for `hosts`.
-fn negated(key: &str) -> String {
-    let mut letters = key.chars();
-    let first = letters.next().map(|first| first.to_ascii_uppercase());
-    format!("not{}{}", first.unwrap_or_default(), letters.as_str())
-}
-
 fn as_text(node: &Node) -> Option<String> {
     match &node.value {
         Value::Text(text) => Some(text.text.clone()),
@@ -239,8 +221,9 @@ fn as_text(node: &Node) -> Option<String> {
     }
 }
 
-fn is_http_only(kind: Kind) -> bool {
-    matches!(kind, Kind::Host | Kind::Method | Kind::Path | Kind::RequestPrincipal)
+/// Whether Istio has the field for HTTP alone: it knows no host of a connection.
+fn is_http_only(attribute: &Attribute) -> bool {
+    attribute.only == Some(Protocol::Http) || matches!(attribute.values, Values::Host)
 }
 
 /// Why a condition cannot be said.
@@ -250,35 +233,25 @@ struct NoCondition {
     message: &'static str,
 }
 
-fn condition_kind(key: &str) -> Result<Kind, NoCondition> {
-    if let Some(name) = key.strip_prefix("request.headers[").and_then(|rest| rest.strip_suffix(']')) {
-        let lower = name.to_ascii_lowercase();
-        if lower == "host" || lower.starts_with(':') {
-            let message = "a pseudo-header; hosts, methods and paths have fields of their own";
-            return Err(NoCondition { matches_in_istio: true, message });
-        }
-        return Ok(Kind::Header);
-    }
-    if key.starts_with("request.auth.claims[") {
-        return Ok(Kind::Claim);
-    }
+fn condition_attribute(key: &str) -> Result<&'static Attribute, NoCondition> {
+    let cannot = |message| NoCondition { matches_in_istio: true, message };
     if key.starts_with("experimental.") {
-        let message = "the metadata of other filters cannot be asked for";
-        return Err(NoCondition { matches_in_istio: true, message });
+        return Err(cannot("the metadata of other filters cannot be asked for"));
     }
-    Ok(match key {
-        "source.ip" | "remote.ip" | "destination.ip" => Kind::Address,
-        "source.namespace" => Kind::Namespace,
-        "source.serviceAccount" => Kind::ServiceAccount,
-        "source.principal" => Kind::Principal,
-        "source.trustDomain" => Kind::TrustDomain,
-        "destination.port" => Kind::Port,
-        "connection.sni" => Kind::ServerName,
-        "request.auth.principal" => Kind::RequestPrincipal,
-        "request.auth.audiences" | "request.auth.presenter" => Kind::Claim,
-        _ => {
-            let message = "Istio does not know the key, and drops the rule";
-            return Err(NoCondition { matches_in_istio: false, message });
+    let drops =
+        NoCondition { matches_in_istio: false, message: "Istio does not know the key, and drops the rule" };
+    let Some((attribute, condition, name)) = Attribute::by_condition(key) else {
+        return Err(drops);
+    };
+    let in_brackets = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if !condition.in_istio || in_brackets.is_some() != condition.key.ends_with("[NAME]") {
+        return Err(drops);
+    }
+    if matches!(attribute.values, Values::Header) {
+        let name = in_brackets.unwrap_or_default().to_ascii_lowercase();
+        if name == "host" || name.starts_with(':') {
+            return Err(cannot("a pseudo-header; hosts, methods and paths have fields of their own"));
         }
-    })
+    }
+    Ok(attribute)
 }

@@ -3,8 +3,9 @@
 use egress_policy::names::{Host, SpiffeId, is_dns_label, is_dns_subdomain};
 use egress_policy::patterns::{
     CidrPattern, HostPattern, NamespacePattern, PathPattern, RequestPrincipalPattern, ServerNamePattern,
-    TextPattern, TrustDomainPattern, parse_method,
+    TextPattern, TrustDomainPattern,
 };
+use egress_policy::rules::Values;
 
 /// How a value can be said here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,24 +20,6 @@ pub(super) enum Said {
     Unsayable(String),
 }
 
-/// What a field is about, as far as its values are concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Principal,
-    RequestPrincipal,
-    Namespace,
-    ServiceAccount,
-    TrustDomain,
-    Address,
-    Host,
-    Port,
-    Method,
-    Path,
-    ServerName,
-    Header,
-    Claim,
-}
-
 /// What the meaning of a value depends on.
 pub(super) struct Scope<'s> {
     /// The namespace of the AuthorizationPolicy.
@@ -46,38 +29,38 @@ pub(super) struct Scope<'s> {
 }
 
 /// The values of one field.
-pub(super) fn convert(kind: Kind, values: &[String], scope: &Scope<'_>) -> Vec<Said> {
-    values.iter().map(|value| convert_one(kind, value, values, scope)).collect()
+pub(super) fn convert(attribute: Values, values: &[String], scope: &Scope<'_>) -> Vec<Said> {
+    values.iter().map(|value| convert_one(attribute, value, values, scope)).collect()
 }
 
-fn convert_one(kind: Kind, value: &str, beside: &[String], scope: &Scope<'_>) -> Said {
+fn convert_one(attribute: Values, value: &str, beside: &[String], scope: &Scope<'_>) -> Said {
     if value.is_empty() {
         return Said::Unsayable("an empty string".to_owned());
     }
-    match kind {
-        Kind::Principal => principal(value, scope),
-        Kind::Namespace => namespace(value),
-        Kind::ServiceAccount => account(value, scope),
+    match attribute {
+        Values::Principal => principal(value, scope),
+        Values::Namespace => namespace(value),
+        Values::ServiceAccount => account(value, scope),
         // Istio puts every alias in the place of a domain that it knows.
-        Kind::TrustDomain if scope.domains.iter().any(|domain| domain == value) => {
+        Values::TrustDomain if scope.domains.iter().any(|domain| domain == value) => {
             Said::Same(scope.domains.to_vec())
         }
-        Kind::TrustDomain => checked(value, TrustDomainPattern::parse(value).is_ok()),
-        Kind::Address => checked(value, CidrPattern::parse(value).is_ok()),
-        Kind::Port => checked(value, value.parse::<u16>().is_ok_and(|port| port > 0)),
-        Kind::Host => host(value, beside),
-        Kind::Method => match parse_method(value) {
+        Values::TrustDomain => checked(value, TrustDomainPattern::parse(value).is_ok()),
+        Values::Address(_) => checked(value, CidrPattern::parse(value).is_ok()),
+        Values::Port => checked(value, value.parse::<u16>().is_ok_and(|port| port > 0)),
+        Values::Host => host(value, beside),
+        Values::Text { parse, .. } => match parse(value) {
             Ok(_) => same(value),
             Err(fault) => Said::Never(fault.to_string()),
         },
-        Kind::Path => path(value),
-        Kind::ServerName => server_name(value),
-        Kind::RequestPrincipal => checked(value, RequestPrincipalPattern::parse(value).is_ok()),
-        Kind::Header if value == "*" => Said::Changed(
+        Values::Path => path(value),
+        Values::ServerName => server_name(value),
+        Values::RequestPrincipal => checked(value, RequestPrincipalPattern::parse(value).is_ok()),
+        Values::Header if value == "*" => Said::Changed(
             vec![value.to_owned()],
             "Istio also takes a header that is there and empty".to_owned(),
         ),
-        Kind::Header | Kind::Claim => checked(value, TextPattern::parse(value).is_ok()),
+        Values::Header | Values::Claim => checked(value, TextPattern::parse(value).is_ok()),
     }
 }
 
@@ -266,10 +249,18 @@ fn host_suffix(rest: &str) -> Said {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use egress_policy::rules::{Attribute, Part};
 
-    fn one(kind: Kind, value: &str) -> Said {
+    /// How the values of a field or a key of `when` are written.
+    fn values(key: &str) -> Values {
+        let mut fields = [Part::Source, Part::Operation].into_iter().flat_map(Attribute::fields_of);
+        let by_field = fields.find(|(_, field)| field.key == key).map(|(row, _)| row);
+        by_field.or_else(|| Attribute::by_condition(key).map(|(row, ..)| row)).unwrap().values
+    }
+
+    fn one(key: &str, value: &str) -> Said {
         let scope = Scope { namespace: "own", domains: &["cluster.local".to_owned()] };
-        convert(kind, &[value.to_owned()], &scope).remove(0)
+        convert(values(key), &[value.to_owned()], &scope).remove(0)
     }
 
     fn is_same(said: &Said, expected: &[&str]) -> bool {
@@ -282,70 +273,70 @@ mod tests {
 
     #[test]
     fn hosts() {
-        assert!(is_same(&one(Kind::Host, "*"), &["*"]));
-        assert!(is_changed(&one(Kind::Host, "*.Example.com"), &["*.example.com"]));
-        assert!(is_changed(&one(Kind::Host, "*example.com"), &["example.com", "*.example.com"]));
-        assert!(is_changed(&one(Kind::Host, "www.example.com"), &["www.example.com"]));
-        assert!(is_changed(&one(Kind::Host, "www.example.com:*"), &["www.example.com"]));
-        assert!(is_same(&one(Kind::Host, "www.example.com:443"), &["www.example.com:443"]));
-        assert!(is_changed(&one(Kind::Host, "www.example.com:80"), &["www.example.com:80"]));
-        assert!(is_same(&one(Kind::Host, "example.*"), &["example.*"]));
-        assert!(is_same(&one(Kind::Host, "*:8443"), &["*:8443"]));
-        assert!(matches!(one(Kind::Host, "exam*"), Said::Unsayable(_)));
-        assert!(matches!(one(Kind::Host, "10.*"), Said::Unsayable(_)));
-        assert!(matches!(one(Kind::Host, "a*b"), Said::Never(_)));
-        assert!(matches!(one(Kind::Host, "*.example.*"), Said::Never(_)));
-        assert!(matches!(one(Kind::Host, "http://a"), Said::Never(_)));
+        assert!(is_same(&one("hosts", "*"), &["*"]));
+        assert!(is_changed(&one("hosts", "*.Example.com"), &["*.example.com"]));
+        assert!(is_changed(&one("hosts", "*example.com"), &["example.com", "*.example.com"]));
+        assert!(is_changed(&one("hosts", "www.example.com"), &["www.example.com"]));
+        assert!(is_changed(&one("hosts", "www.example.com:*"), &["www.example.com"]));
+        assert!(is_same(&one("hosts", "www.example.com:443"), &["www.example.com:443"]));
+        assert!(is_changed(&one("hosts", "www.example.com:80"), &["www.example.com:80"]));
+        assert!(is_same(&one("hosts", "example.*"), &["example.*"]));
+        assert!(is_same(&one("hosts", "*:8443"), &["*:8443"]));
+        assert!(matches!(one("hosts", "exam*"), Said::Unsayable(_)));
+        assert!(matches!(one("hosts", "10.*"), Said::Unsayable(_)));
+        assert!(matches!(one("hosts", "a*b"), Said::Never(_)));
+        assert!(matches!(one("hosts", "*.example.*"), Said::Never(_)));
+        assert!(matches!(one("hosts", "http://a"), Said::Never(_)));
         let scope = Scope { namespace: "own", domains: &[] };
         let pair = ["A.example".to_owned(), "a.example:*".to_owned()];
-        let said = convert(Kind::Host, &pair, &scope);
+        let said = convert(values("hosts"), &pair, &scope);
         assert!(is_same(&said[0], &["a.example"]));
         assert!(is_same(&said[1], &[]));
     }
 
     #[test]
     fn identities() {
-        assert!(is_same(&one(Kind::Principal, "*"), &["*"]));
-        assert!(is_same(&one(Kind::Principal, "*/sa/x"), &["*/sa/x"]));
-        assert!(is_same(&one(Kind::Principal, "cluster.local/ns/a/*"), &["cluster.local/ns/a/*"]));
-        assert!(is_changed(&one(Kind::Principal, "other/ns/a/sa/x"), &["other/ns/a/sa/x"]));
+        assert!(is_same(&one("principals", "*"), &["*"]));
+        assert!(is_same(&one("principals", "*/sa/x"), &["*/sa/x"]));
+        assert!(is_same(&one("principals", "cluster.local/ns/a/*"), &["cluster.local/ns/a/*"]));
+        assert!(is_changed(&one("principals", "other/ns/a/sa/x"), &["other/ns/a/sa/x"]));
         for never in ["spiffe://cluster.local/ns/a/sa/x", "*/ns/a/*", "cluster.local/*/x", "someone"] {
-            assert!(matches!(one(Kind::Principal, never), Said::Never(_)), "{never}");
+            assert!(matches!(one("principals", never), Said::Never(_)), "{never}");
         }
-        assert!(is_same(&one(Kind::ServiceAccount, "x"), &["own/x"]));
-        assert!(is_same(&one(Kind::ServiceAccount, "a/x"), &["a/x"]));
-        assert!(is_same(&one(Kind::Namespace, "prod-*"), &["prod-*"]));
-        assert!(is_same(&one(Kind::Namespace, "*"), &["*"]));
-        assert!(is_changed(&one(Kind::Namespace, "*a"), &["*a"]));
+        assert!(is_same(&one("serviceAccounts", "x"), &["own/x"]));
+        assert!(is_same(&one("serviceAccounts", "a/x"), &["a/x"]));
+        assert!(is_same(&one("namespaces", "prod-*"), &["prod-*"]));
+        assert!(is_same(&one("namespaces", "*"), &["*"]));
+        assert!(is_changed(&one("namespaces", "*a"), &["*a"]));
     }
 
     #[test]
     fn aliases() {
         let domains = ["new.example".to_owned(), "old.example".to_owned()];
         let scope = Scope { namespace: "own", domains: &domains };
-        let one = |kind, value: &str| convert(kind, &[value.to_owned()], &scope).remove(0);
-        assert!(is_same(&one(Kind::TrustDomain, "old.example"), &["new.example", "old.example"]));
-        assert!(is_same(&one(Kind::TrustDomain, "other.example"), &["other.example"]));
-        assert!(is_same(&one(Kind::Principal, "old.example/ns/a/sa/b"), &["old.example/ns/a/sa/b"]));
-        assert!(is_changed(&one(Kind::Principal, "old.example/ns/a/*"), &["old.example/ns/a/*"]));
-        assert!(is_changed(&one(Kind::Principal, "*.example/ns/a/sa/b"), &["*.example/ns/a/sa/b"]));
+        let one = |key: &str, value: &str| convert(values(key), &[value.to_owned()], &scope).remove(0);
+        assert!(is_same(&one("trustDomains", "old.example"), &["new.example", "old.example"]));
+        assert!(is_same(&one("trustDomains", "other.example"), &["other.example"]));
+        assert!(is_same(&one("principals", "old.example/ns/a/sa/b"), &["old.example/ns/a/sa/b"]));
+        assert!(is_changed(&one("principals", "old.example/ns/a/*"), &["old.example/ns/a/*"]));
+        assert!(is_changed(&one("principals", "*.example/ns/a/sa/b"), &["*.example/ns/a/sa/b"]));
     }
 
     #[test]
     fn requests() {
-        assert!(is_same(&one(Kind::Path, "/a/{*}/{**}"), &["/a/{*}/{**}"]));
-        assert!(is_same(&one(Kind::Path, "*.txt"), &["*.txt"]));
-        assert!(matches!(one(Kind::Path, "/a?b"), Said::Never(_)));
-        assert!(matches!(one(Kind::Path, "a"), Said::Never(_)));
-        assert!(matches!(one(Kind::Path, "/a*b"), Said::Unsayable(_)));
-        assert!(is_same(&one(Kind::Method, "GET"), &["GET"]));
-        assert!(matches!(one(Kind::Method, "get"), Said::Never(_)));
-        assert!(is_changed(&one(Kind::Header, "*"), &["*"]));
-        assert!(is_same(&one(Kind::Header, "a*"), &["a*"]));
-        assert!(matches!(one(Kind::Header, "a*b"), Said::Unsayable(_)));
-        assert!(is_changed(&one(Kind::ServerName, "a.example"), &["a.example"]));
-        assert!(is_same(&one(Kind::Address, "10.0.0.0/8"), &["10.0.0.0/8"]));
-        assert!(matches!(one(Kind::Address, "10/8"), Said::Unsayable(_)));
-        assert!(is_same(&one(Kind::Port, "443"), &["443"]));
+        assert!(is_same(&one("paths", "/a/{*}/{**}"), &["/a/{*}/{**}"]));
+        assert!(is_same(&one("paths", "*.txt"), &["*.txt"]));
+        assert!(matches!(one("paths", "/a?b"), Said::Never(_)));
+        assert!(matches!(one("paths", "a"), Said::Never(_)));
+        assert!(matches!(one("paths", "/a*b"), Said::Unsayable(_)));
+        assert!(is_same(&one("methods", "GET"), &["GET"]));
+        assert!(matches!(one("methods", "get"), Said::Never(_)));
+        assert!(is_changed(&one("request.headers[x]", "*"), &["*"]));
+        assert!(is_same(&one("request.headers[x]", "a*"), &["a*"]));
+        assert!(matches!(one("request.headers[x]", "a*b"), Said::Unsayable(_)));
+        assert!(is_changed(&one("connection.sni", "a.example"), &["a.example"]));
+        assert!(is_same(&one("ipBlocks", "10.0.0.0/8"), &["10.0.0.0/8"]));
+        assert!(matches!(one("ipBlocks", "10/8"), Said::Unsayable(_)));
+        assert!(is_same(&one("ports", "443"), &["443"]));
     }
 }

@@ -4,7 +4,7 @@ use super::cover::denies_all;
 use super::matches::patterns;
 use egress_policy::names::Host;
 use egress_policy::patterns::HostShape;
-use egress_policy::rules::{Action, Field, HostEntry, Policy, PolicyMode, Predicate, Rule};
+use egress_policy::rules::{Action, Comparison, Field, HostEntry, Policy, PolicyMode, Predicate, Rule};
 use std::collections::HashMap;
 
 /// How many pairs of patterns are compared: some seconds' work.
@@ -105,8 +105,8 @@ fn is_ceiling(policy: &Policy) -> bool {
 }
 
 fn hosts_of(operation: &[Predicate]) -> Option<&Field<HostEntry>> {
-    operation.iter().find_map(|predicate| match predicate {
-        Predicate::Host(field) => Some(field),
+    operation.iter().find_map(|predicate| match &predicate.comparison {
+        Comparison::Host(field) => Some(field),
         _ => None,
     })
 }

@@ -4,7 +4,7 @@ use super::matches::{is_at_or_below, patterns};
 use egress_policy::Truth;
 use egress_policy::names::Host;
 use egress_policy::patterns::{HostPattern, HostShape, NamespacePattern, PortPattern};
-use egress_policy::rules::{Field, HostEntry, Predicate, Rule};
+use egress_policy::rules::{Comparison, Field, HostEntry, Predicate, Rule};
 
 /// Whether every host of `field` is one that a rule of a mesh-wide DENY refuses, for workloads of `namespace`.
 pub(super) fn denies_all(deny: &Rule, namespace: Option<&str>, hosts: &Field<HostEntry>) -> bool {
@@ -22,7 +22,7 @@ pub(super) fn denies_all(deny: &Rule, namespace: Option<&str>, hosts: &Field<Hos
 fn is_of(source: &[Predicate], namespace: Option<&str>) -> bool {
     let holds = |pattern: &NamespacePattern| namespace.is_some_and(|own| pattern.matches(own));
     match source {
-        [Predicate::Namespace(field)] => {
+        [Predicate { comparison: Comparison::Namespace(field), .. }] => {
             (field.values.is_empty() || field.values.iter().any(holds))
                 && namespace.is_some()
                 && !field.not_values.iter().any(holds)
@@ -33,7 +33,7 @@ fn is_of(source: &[Predicate], namespace: Option<&str>) -> bool {
 
 /// Whether an operation that asks for hosts alone covers everything that a pattern does.
 fn covers_all(operation: &[Predicate], asked: &HostPattern) -> bool {
-    let [Predicate::Host(field)] = operation else {
+    let [Predicate { comparison: Comparison::Host(field), .. }] = operation else {
         return false;
     };
     (field.values.is_empty() || patterns(&field.values).any(|pattern| covers(pattern, asked)))

@@ -1,7 +1,8 @@
 //! What can be said of a rule without a request.
 
+use egress_policy::Protocol;
 use egress_policy::patterns::{HostPattern, TrustDomains};
-use egress_policy::rules::{Field, HostEntry, Predicate, Rule};
+use egress_policy::rules::{Comparison, Field, HostEntry, Predicate, Rule, Values};
 
 /// Why no request can ever match a rule of a policy that governs `namespace`.
 pub(super) fn never(rule: &Rule, namespace: Option<&str>, domains: &[Box<str>]) -> Option<String> {
@@ -19,8 +20,8 @@ pub(super) fn never(rule: &Rule, namespace: Option<&str>, domains: &[Box<str>]) 
 
 /// Why an identity condition is false for every peer that the policy governs.
 fn identity_never(predicate: &Predicate, namespace: Option<&str>, domains: &[Box<str>]) -> Option<String> {
-    match predicate {
-        Predicate::ServiceAccount(field) => {
+    match &predicate.comparison {
+        Comparison::ServiceAccount(field) => {
             let own = namespace?;
             let elsewhere = all(field, |account| account.namespace() != own)?;
             Some(format!(
@@ -29,16 +30,16 @@ fn identity_never(predicate: &Predicate, namespace: Option<&str>, domains: &[Box
                 elsewhere.name()
             ))
         }
-        Predicate::Namespace(field) => {
+        Comparison::Namespace(field) => {
             let own = namespace?;
             all(field, |pattern| !pattern.matches(own))?;
             Some(format!("its namespaces do not hold {own}, which the policy governs"))
         }
-        Predicate::TrustDomain(field) => {
+        Comparison::TrustDomain(field) => {
             all(field, |pattern| !domains.iter().any(|domain| pattern.matches(domain)))?;
             Some("no listed trust domain is among its trustDomains".to_owned())
         }
-        Predicate::Principal(field) => {
+        Comparison::Principal(field) => {
             all(field, |pattern| pattern.foreign_domain().is_some())?;
             Some("its principals are of trust domains that are not listed".to_owned())
         }
@@ -54,28 +55,21 @@ fn all<P>(field: &Field<P>, is_so: impl Fn(&P) -> bool) -> Option<&P> {
 
 /// Whether a field can only be known of HTTP requests.
 pub(super) fn is_http_only(predicate: &Predicate) -> bool {
-    matches!(
-        predicate,
-        Predicate::Method(_)
-            | Predicate::Path(_)
-            | Predicate::Header(..)
-            | Predicate::Claim(..)
-            | Predicate::RequestPrincipal(_)
-    )
+    predicate.attribute.only == Some(Protocol::Http)
 }
 
 /// Whether a field asks for a token.
 pub(super) fn is_of_token(predicate: &Predicate) -> bool {
-    matches!(predicate, Predicate::Claim(..) | Predicate::RequestPrincipal(_))
+    matches!(predicate.attribute.values, Values::Claim | Values::RequestPrincipal)
 }
 
 /// Whether a field asks who the peer is, and so is false for a peer without a certificate.
 pub(super) fn is_positive_identity(predicate: &Predicate) -> bool {
-    match predicate {
-        Predicate::Principal(field) => !field.values.is_empty(),
-        Predicate::Namespace(field) => !field.values.is_empty(),
-        Predicate::ServiceAccount(field) => !field.values.is_empty(),
-        Predicate::TrustDomain(field) => !field.values.is_empty(),
+    match &predicate.comparison {
+        Comparison::Principal(field) => !field.values.is_empty(),
+        Comparison::Namespace(field) => !field.values.is_empty(),
+        Comparison::ServiceAccount(field) => !field.values.is_empty(),
+        Comparison::TrustDomain(field) => !field.values.is_empty(),
         _ => false,
     }
 }

@@ -8,7 +8,7 @@ use crate::request::now;
 use egress_policy::Protocol;
 use egress_policy::config::Unauthenticated;
 use egress_policy::patterns::{HostPattern, HostShape};
-use egress_policy::rules::{Action, Field, HostEntry, Policy, Predicate, Rule};
+use egress_policy::rules::{Action, Attribute, Comparison, Field, HostEntry, Policy, Predicate, Rule};
 use std::collections::HashSet;
 
 /// An expiry within this time is near.
@@ -78,7 +78,7 @@ impl Lint<'_> {
         let named_by_sni = rule
             .when
             .iter()
-            .any(|condition| matches!(condition, Predicate::ServerName(field) if !field.values.is_empty()));
+            .any(|condition| matches!(&condition.comparison, Comparison::ServerName(field) if !field.values.is_empty()));
         if rule.to.is_empty() && !named_by_sni {
             self.warn(path, format!("{} allows every host: the rule names none", policy.name), "");
         }
@@ -143,7 +143,7 @@ impl Lint<'_> {
             self.warn(path, format!("the rule never matches: {why}"), "");
         }
         for field in fields(rule) {
-            let Predicate::Principal(field) = field else {
+            let Comparison::Principal(field) = &field.comparison else {
                 continue;
             };
             let foreign = field.values.iter().chain(&field.not_values);
@@ -206,22 +206,31 @@ impl Lint<'_> {
     /// Addresses of clients, which a header may forge.
     fn addresses(&mut self) {
         let config = &self.valid.config;
-        let uses = |rule: &Rule| fields(rule).any(|field| matches!(field, Predicate::SourceIp(_)));
+        let Some((client, ..)) = Attribute::by_condition("source.ip") else {
+            return;
+        };
+        let uses = |rule: &Rule| fields(rule).any(|field| std::ptr::eq(field.attribute, client));
         let found = config.policies.iter().enumerate().find_map(|(at, policy)| {
             let rule = policy.rules.iter().position(uses)?;
             Some(format!("policies[{at}].rules[{rule}]"))
         });
         if let Some(path) = found {
-            let what = "client addresses (ipBlocks, remoteIpBlocks, source.ip, remote.ip) are Envoy's \
-                        source.address: where the gateway trusts proxies (numTrustedProxies), clients choose them";
+            let fields = client.fields.iter().map(|field| field.key);
+            let keys: Vec<_> =
+                fields.chain(client.conditions.iter().map(|condition| condition.key)).collect();
+            let what = format!(
+                "client addresses ({}) are Envoy's source.address: where the gateway trusts proxies (numTrustedProxies), \
+                 clients choose them",
+                keys.join(", ")
+            );
             self.warn(&path, what, "rely on identities; or trust no proxy at the egress gateway");
         }
     }
 }
 
 fn as_hosts(predicate: &Predicate) -> Option<&Field<HostEntry>> {
-    match predicate {
-        Predicate::Host(field) => Some(field),
+    match &predicate.comparison {
+        Comparison::Host(field) => Some(field),
         _ => None,
     }
 }

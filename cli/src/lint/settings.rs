@@ -5,7 +5,7 @@ use crate::diagnostics::Diagnostic;
 use crate::source::{Node, PluginKind, Value};
 use egress_policy::Config;
 use egress_policy::config::{Effect, Mode};
-use egress_policy::rules::{HostEntry, Predicate};
+use egress_policy::rules::{Comparison, HostEntry};
 use std::collections::HashSet;
 
 /// Where client-side `kubectl apply` ends: the annotation in which it keeps the object.
@@ -45,8 +45,8 @@ pub(super) fn findings(valid: &Valid<'_>) -> Vec<Diagnostic> {
 fn used_sets(config: &Config) -> HashSet<&str> {
     let predicates =
         config.policies.iter().flat_map(|policy| &policy.rules).flat_map(|rule| &rule.to).flatten();
-    let hosts = predicates.filter_map(|predicate| match predicate {
-        Predicate::Host(field) => Some(field.values.iter().chain(&field.not_values)),
+    let hosts = predicates.filter_map(|predicate| match &predicate.comparison {
+        Comparison::Host(field) => Some(field.values.iter().chain(&field.not_values)),
         _ => None,
     });
     let sets = hosts.flatten().filter_map(|entry| match entry {

@@ -1,32 +1,14 @@
 //! `when`: conditions by key.
 
 use super::error::Problem;
-use super::fields::{Attribute, Scope, Written};
+use super::fields::{Scope, Written, predicate};
 use super::json::Json;
 use super::reader::{Path, Reader, nearest};
 use crate::Fault;
 use crate::patterns::is_token_byte;
-use crate::rules::Predicate;
+use crate::rules::{ATTRIBUTES, Attribute, Predicate, Values};
 
 const ENTRY_KEYS: &[&str] = &["key", "values", "notValues"];
-
-/// The keys, for those that are misspelt.
-const KEYS: &[&str] = &[
-    "source.principal",
-    "source.namespace",
-    "source.serviceAccount",
-    "source.trustDomain",
-    "source.ip",
-    "remote.ip",
-    "destination.ip",
-    "destination.port",
-    "connection.sni",
-    "request.headers[NAME]",
-    "request.auth.principal",
-    "request.auth.audiences",
-    "request.auth.presenter",
-    "request.auth.claims[NAME]",
-];
 
 /// What people look for among the conditions, and where it is.
 const ELSEWHERE: &[(&str, &str)] = &[
@@ -35,6 +17,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("request.path", "use `paths` of an operation"),
     ("request.url_path", "use `paths` of an operation"),
 ];
+
+/// What a user wrote in brackets behind a key.
+type Names = Box<[Box<str>]>;
 
 /// One entry of `when`.
 pub(super) fn read(reader: &mut Reader, json: &Json, path: &Path<'_>, scope: Scope<'_>) -> Option<Predicate> {
@@ -61,7 +46,7 @@ pub(super) fn read(reader: &mut Reader, json: &Json, path: &Path<'_>, scope: Sco
     let key_path = path.key("key");
     let key = reader.text(key, &key_path)?;
     match attribute(key) {
-        Ok(attribute) => Some(attribute.predicate(reader, scope, &written)),
+        Ok((attribute, names)) => Some(predicate(attribute, names, reader, scope, &written)),
         Err(fault) => {
             reader.fault(&key_path, key, fault);
             None
@@ -69,51 +54,44 @@ pub(super) fn read(reader: &mut Reader, json: &Json, path: &Path<'_>, scope: Sco
     }
 }
 
-fn attribute(key: &str) -> Result<Attribute, Fault> {
-    if let Some(rest) = key.strip_prefix("request.headers") {
-        return header(rest);
-    }
-    if let Some(rest) = key.strip_prefix("request.auth.claims") {
-        return brackets(rest).filter(|path| !path.is_empty()).map(Attribute::Claim).ok_or_else(|| {
+/// The attribute that a key names, and the names in brackets behind it.
+fn attribute(key: &str) -> Result<(&'static Attribute, Names), Fault> {
+    let Some((attribute, condition, rest)) = Attribute::by_condition(key) else {
+        return Err(unknown(key));
+    };
+    let names = match (condition.name, attribute.values) {
+        (Some(name), _) => Box::from([Box::from(name)]),
+        (None, Values::Header) => Box::from([header(rest)?]),
+        (None, Values::Claim) => brackets(rest).filter(|path| !path.is_empty()).ok_or_else(|| {
             Fault::with_repair("a claim stands in brackets", "write `request.auth.claims[NAME]`")
-        });
+        })?,
+        (None, _) => Box::default(),
+    };
+    Ok((attribute, names))
+}
+
+fn unknown(key: &str) -> Fault {
+    if key.starts_with("experimental.") {
+        return Fault::with_repair(
+            "metadata of other filters is not part of this language",
+            "use `request.auth.claims[NAME]` for a token's claims, `request.headers[NAME]` for headers",
+        );
     }
-    let claim = |name: &str| Attribute::Claim(Box::from([Box::from(name)]));
-    Ok(match key {
-        "source.principal" => Attribute::Principal,
-        "source.namespace" => Attribute::Namespace,
-        "source.serviceAccount" => Attribute::ServiceAccount,
-        "source.trustDomain" => Attribute::TrustDomain,
-        "source.ip" | "remote.ip" => Attribute::SourceIp,
-        "destination.ip" => Attribute::DestinationIp,
-        "destination.port" => Attribute::Port,
-        "connection.sni" => Attribute::ServerName,
-        "request.auth.principal" => Attribute::RequestPrincipal,
-        "request.auth.audiences" => claim("aud"),
-        "request.auth.presenter" => claim("azp"),
-        _ if key.starts_with("experimental.") => {
-            return Err(Fault::with_repair(
-                "metadata of other filters is not part of this language",
-                "use `request.auth.claims[NAME]` for a token's claims, `request.headers[NAME]` for headers",
-            ));
-        }
-        _ => {
-            let what = "not a key that conditions know";
-            if let Some((_, repair)) = ELSEWHERE.iter().find(|(known, _)| *known == key) {
-                return Err(Fault::with_repair(what, *repair));
-            }
-            // The name in brackets is the user's own.
-            let head = key.split_once('[').map_or(key.to_owned(), |(head, _)| format!("{head}[NAME]"));
-            return Err(match nearest(&head, KEYS.iter().copied()) {
-                Some(nearest) => Fault::with_repair(what, format!("write `{nearest}`")),
-                None => Fault::new(what),
-            });
-        }
-    })
+    let what = "not a key that conditions know";
+    if let Some((_, repair)) = ELSEWHERE.iter().find(|(known, _)| *known == key) {
+        return Fault::with_repair(what, *repair);
+    }
+    // The name in brackets is the user's own.
+    let head = key.split_once('[').map_or(key.to_owned(), |(head, _)| format!("{head}[NAME]"));
+    let keys = ATTRIBUTES.iter().flat_map(|row| row.conditions).map(|condition| condition.key);
+    match nearest(&head, keys) {
+        Some(nearest) => Fault::with_repair(what, format!("write `{nearest}`")),
+        None => Fault::new(what),
+    }
 }
 
 /// `[NAME]` of `request.headers[NAME]`.
-fn header(rest: &str) -> Result<Attribute, Fault> {
+fn header(rest: &str) -> Result<Box<str>, Fault> {
     let wrong = || Fault::with_repair("a header stands in brackets", "write `request.headers[NAME]`");
     let names = brackets(rest).ok_or_else(wrong)?;
     let [name] = &*names else {
@@ -127,12 +105,12 @@ fn header(rest: &str) -> Result<Attribute, Fault> {
         ":method" => Err(Fault::with_repair("a pseudo-header", "use `methods`")),
         ":path" => Err(Fault::with_repair("a pseudo-header", "use `paths`")),
         _ if name.is_empty() || !name.bytes().all(is_token_byte) => Err(Fault::new("not a header name")),
-        _ => Ok(Attribute::Header(name.into())),
+        _ => Ok(name.into()),
     }
 }
 
 /// The texts in `[A][B]…`; `None` where anything else stands there.
-fn brackets(text: &str) -> Option<Box<[Box<str>]>> {
+fn brackets(text: &str) -> Option<Names> {
     let mut names = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {

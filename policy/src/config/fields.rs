@@ -1,4 +1,4 @@
-//! The attributes of the language: how the values of each are parsed, whichever key they stand under.
+//! How the values of an attribute are parsed, whichever key they stand under.
 
 use super::error::Problem;
 use super::host_sets::HostSets;
@@ -7,28 +7,9 @@ use super::reader::{Path, Reader};
 use crate::Fault;
 use crate::patterns::{
     AccountPattern, CidrPattern, NamespacePattern, PathPattern, PrincipalPattern, RequestPrincipalPattern,
-    ServerNamePattern, TextPattern, TrustDomainPattern, TrustDomains, parse_method,
+    ServerNamePattern, TextPattern, TrustDomainPattern, TrustDomains,
 };
-use crate::rules::{Field, Predicate};
-
-/// An attribute that rules compare.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Attribute {
-    Principal,
-    RequestPrincipal,
-    Namespace,
-    ServiceAccount,
-    TrustDomain,
-    SourceIp,
-    Host,
-    Port,
-    Method,
-    Path,
-    DestinationIp,
-    ServerName,
-    Header(Box<str>),
-    Claim(Box<[Box<str>]>),
-}
+use crate::rules::{Attribute, Comparison, Field, Predicate, Values};
 
 /// What parsing a value needs to know of the rest of the configuration.
 #[derive(Clone, Copy)]
@@ -44,32 +25,39 @@ pub(super) struct Written<'w> {
     pub(super) not_values: Option<(&'w Json, Path<'w>)>,
 }
 
-impl Attribute {
-    /// The field over this attribute.
-    pub(super) fn predicate(self, reader: &mut Reader, scope: Scope<'_>, written: &Written<'_>) -> Predicate {
-        match self {
-            Self::Principal => Predicate::Principal(read(reader, written, |text| {
-                PrincipalPattern::parse(text, scope.domains)
-            })),
-            Self::RequestPrincipal => {
-                Predicate::RequestPrincipal(read(reader, written, RequestPrincipalPattern::parse))
-            }
-            Self::Namespace => Predicate::Namespace(read(reader, written, NamespacePattern::parse)),
-            Self::ServiceAccount => Predicate::ServiceAccount(read(reader, written, |text| {
-                AccountPattern::parse(text, scope.namespace)
-            })),
-            Self::TrustDomain => Predicate::TrustDomain(read(reader, written, TrustDomainPattern::parse)),
-            Self::SourceIp => Predicate::SourceIp(read(reader, written, CidrPattern::parse)),
-            Self::Host => Predicate::Host(read(reader, written, |text| scope.sets.parse_entry(text))),
-            Self::Port => Predicate::Port(read_ports(reader, written)),
-            Self::Method => Predicate::Method(read(reader, written, parse_method)),
-            Self::Path => Predicate::Path(read(reader, written, PathPattern::parse)),
-            Self::DestinationIp => Predicate::DestinationIp(read(reader, written, CidrPattern::parse)),
-            Self::ServerName => Predicate::ServerName(read(reader, written, ServerNamePattern::parse)),
-            Self::Header(name) => Predicate::Header(name, read(reader, written, TextPattern::parse)),
-            Self::Claim(path) => Predicate::Claim(path, read(reader, written, TextPattern::parse)),
+/// The predicate over an attribute; `names` are the names that the user wrote in brackets behind a key.
+pub(super) fn predicate(
+    attribute: &'static Attribute,
+    names: Box<[Box<str>]>,
+    reader: &mut Reader,
+    scope: Scope<'_>,
+    written: &Written<'_>,
+) -> Predicate {
+    let comparison = match attribute.values {
+        Values::Principal => {
+            Comparison::Principal(read(reader, written, |text| PrincipalPattern::parse(text, scope.domains)))
         }
-    }
+        Values::RequestPrincipal => {
+            Comparison::RequestPrincipal(read(reader, written, RequestPrincipalPattern::parse))
+        }
+        Values::Namespace => Comparison::Namespace(read(reader, written, NamespacePattern::parse)),
+        Values::ServiceAccount => Comparison::ServiceAccount(read(reader, written, |text| {
+            AccountPattern::parse(text, scope.namespace)
+        })),
+        Values::TrustDomain => Comparison::TrustDomain(read(reader, written, TrustDomainPattern::parse)),
+        Values::Address(of) => Comparison::Address(of, read(reader, written, CidrPattern::parse)),
+        Values::Host => Comparison::Host(read(reader, written, |text| scope.sets.parse_entry(text))),
+        Values::Port => Comparison::Port(read_ports(reader, written)),
+        Values::Path => Comparison::Path(read(reader, written, PathPattern::parse)),
+        Values::ServerName => Comparison::ServerName(read(reader, written, ServerNamePattern::parse)),
+        Values::Text { parse, getter: of } => Comparison::Text(of, read(reader, written, parse)),
+        Values::Header => {
+            let name = names.into_iter().next().unwrap_or_default();
+            Comparison::Header(name, read(reader, written, TextPattern::parse))
+        }
+        Values::Claim => Comparison::Claim(names, read(reader, written, TextPattern::parse)),
+    };
+    Predicate { attribute, comparison }
 }
 
 fn read<P>(

@@ -107,7 +107,7 @@ impl Reader {
         &mut self,
         json: &'j Json,
         path: &'j Path<'j>,
-        known: &'static [&'static str],
+        known: &[&'static str],
     ) -> Option<Entries<'j>> {
         let entries = self.map(json, path)?;
         for (key, _) in entries.iter().filter(|(key, _)| !known.contains(key)) {
@@ -218,7 +218,12 @@ impl Reader {
 
 /// The known word nearest to a misspelt one, if it is near enough to have been meant.
 #[must_use]
-pub fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+pub fn nearest<'w>(word: &str, mut known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    nearest_of(word, &mut known)
+}
+
+/// Compiled once, for all kinds of lists.
+fn nearest_of<'w>(word: &str, known: &mut dyn Iterator<Item = &'w str>) -> Option<&'w str> {
     let folded = word.to_ascii_lowercase();
     // Two letters swapped are one slip. Of a short word one slip leaves enough to guess by: `TCP` is not `HTTP`.
     known

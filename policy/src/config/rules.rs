@@ -3,7 +3,7 @@
 use super::choice::{self, Choices};
 use super::conditions;
 use super::error::Problem;
-use super::fields::{Attribute, Scope, Written};
+use super::fields::{Scope, Written, predicate};
 use super::host_sets::HostSets;
 use super::json::Json;
 use super::reader::{Entries, Path, Reader};
@@ -11,7 +11,7 @@ use super::settings::Settings;
 use crate::Fault;
 use crate::attributes::Protocol;
 use crate::names::{is_dns_label, is_dns_subdomain};
-use crate::rules::{Action, Policy, PolicyMode, Predicate, Rule};
+use crate::rules::{Action, Attribute, FieldKey, Part, Policy, PolicyMode, Predicate, Rule};
 use crate::time::Timestamp;
 use rustc_hash::FxHashMap;
 
@@ -22,43 +22,6 @@ const ACTIONS: Choices<Action> =
     &[("ALLOW", Action::Allow), ("DENY", Action::Deny), ("AUDIT", Action::Audit)];
 const MODES: Choices<PolicyMode> = &[("ENFORCE", PolicyMode::Enforce), ("DRY_RUN", PolicyMode::DryRun)];
 const PROTOCOLS: Choices<Protocol> = &[("HTTP", Protocol::Http), ("NETWORK", Protocol::Network)];
-
-/// The fields of a source or an operation: key, twin, attribute.
-type FieldTable = &'static [(&'static str, &'static str, Attribute)];
-
-const SOURCE_KEYS: &[&str] = &[
-    "principals",
-    "notPrincipals",
-    "requestPrincipals",
-    "notRequestPrincipals",
-    "namespaces",
-    "notNamespaces",
-    "serviceAccounts",
-    "notServiceAccounts",
-    "trustDomains",
-    "notTrustDomains",
-    "ipBlocks",
-    "notIpBlocks",
-    "remoteIpBlocks",
-    "notRemoteIpBlocks",
-];
-const SOURCE_FIELDS: FieldTable = &[
-    ("principals", "notPrincipals", Attribute::Principal),
-    ("requestPrincipals", "notRequestPrincipals", Attribute::RequestPrincipal),
-    ("namespaces", "notNamespaces", Attribute::Namespace),
-    ("serviceAccounts", "notServiceAccounts", Attribute::ServiceAccount),
-    ("trustDomains", "notTrustDomains", Attribute::TrustDomain),
-    ("ipBlocks", "notIpBlocks", Attribute::SourceIp),
-    ("remoteIpBlocks", "notRemoteIpBlocks", Attribute::SourceIp),
-];
-const OPERATION_KEYS: &[&str] =
-    &["hosts", "notHosts", "ports", "notPorts", "methods", "notMethods", "paths", "notPaths"];
-const OPERATION_FIELDS: FieldTable = &[
-    ("hosts", "notHosts", Attribute::Host),
-    ("ports", "notPorts", Attribute::Port),
-    ("methods", "notMethods", Attribute::Method),
-    ("paths", "notPaths", Attribute::Path),
-];
 
 /// All policies, in configuration order.
 pub(super) fn read_policies(
@@ -228,9 +191,8 @@ fn read_rules(reader: &mut Reader, entries: &Entries<'_>, scope: Scope<'_>) -> V
 
 fn read_rule(reader: &mut Reader, json: &Json, path: &Path<'_>, scope: Scope<'_>) -> Option<Rule> {
     let entries = reader.object(json, path, RULE_KEYS)?;
-    let from = read_alternatives(reader, &entries, ("from", "source"), (SOURCE_KEYS, SOURCE_FIELDS), scope);
-    let to =
-        read_alternatives(reader, &entries, ("to", "operation"), (OPERATION_KEYS, OPERATION_FIELDS), scope);
+    let from = read_alternatives(reader, &entries, Part::Source, scope);
+    let to = read_alternatives(reader, &entries, Part::Operation, scope);
     let mut when = match entries.get("when") {
         None => Vec::new(),
         Some(json) => {
@@ -251,15 +213,23 @@ fn read_rule(reader: &mut Reader, json: &Json, path: &Path<'_>, scope: Scope<'_>
 fn read_alternatives(
     reader: &mut Reader,
     entries: &Entries<'_>,
-    (list_key, item_key): (&'static str, &'static str),
-    (known, table): (&'static [&'static str], FieldTable),
+    part: Part,
     scope: Scope<'_>,
 ) -> Vec<Vec<Predicate>> {
+    let (list_key, item_keys): (_, &[&'static str; 1]) = match part {
+        Part::Source => ("from", &["source"]),
+        Part::Operation => ("to", &["operation"]),
+    };
+    let [item_key] = item_keys;
     let Some(json) = entries.get(list_key) else {
         return Vec::new();
     };
+    let table = Attribute::fields_of(part);
+    let mut known = Vec::new();
+    for (_, field) in &table {
+        known.extend([field.key, field.not_key]);
+    }
     let list_path = entries.path.key(list_key);
-    let item_keys: &'static [&'static str] = if item_key == "source" { &["source"] } else { &["operation"] };
     let mut alternatives = Vec::new();
     for (at, item) in reader.list(json, &list_path).iter().enumerate() {
         let path = list_path.index(at);
@@ -270,14 +240,14 @@ fn read_alternatives(
             reader.note(&path, Problem::EmptyObject);
         }
         let fields_path = path.key(item_key);
-        let Some(fields) = item.get(item_key).and_then(|json| reader.object(json, &fields_path, known))
+        let Some(fields) = item.get(item_key).and_then(|json| reader.object(json, &fields_path, &known))
         else {
             continue;
         };
         if fields.iter().next().is_none() {
             reader.note(&fields_path, Problem::EmptyObject);
         }
-        alternatives.push(read_fields(reader, &fields, table, scope));
+        alternatives.push(read_fields(reader, &fields, &table, scope));
     }
     alternatives
 }
@@ -285,18 +255,18 @@ fn read_alternatives(
 fn read_fields(
     reader: &mut Reader,
     fields: &Entries<'_>,
-    table: FieldTable,
+    table: &[(&'static Attribute, &'static FieldKey)],
     scope: Scope<'_>,
 ) -> Vec<Predicate> {
     let mut predicates = Vec::new();
-    for (key, not_key, attribute) in table {
+    for (attribute, FieldKey { key, not_key, .. }) in table {
         let (path, not_path) = (fields.path.key(key), fields.path.key(not_key));
         let written = Written {
             values: fields.get(key).map(|json| (json, path)),
             not_values: fields.get(not_key).map(|json| (json, not_path)),
         };
         if written.values.is_some() || written.not_values.is_some() {
-            predicates.push(attribute.clone().predicate(reader, scope, &written));
+            predicates.push(predicate(attribute, Box::default(), reader, scope, &written));
         }
     }
     by_cost(&mut predicates);
@@ -308,9 +278,8 @@ fn by_cost(predicates: &mut [Predicate]) {
     // A handful at most: a sorting algorithm would outweigh what it sorts.
     for end in 1..predicates.len() {
         for at in (1..=end).rev() {
-            let costs =
-                (predicates.get(at - 1).map(Predicate::cost), predicates.get(at).map(Predicate::cost));
-            if costs.0 > costs.1 {
+            let cost = |at: usize| predicates.get(at).map(|predicate| predicate.attribute.cost);
+            if cost(at - 1) > cost(at) {
                 predicates.swap(at - 1, at);
             }
         }

@@ -1,7 +1,7 @@
 //! Whether a rule matches: any of `from`, any of `to`, all of `when`, in three-valued logic.
 
 use super::policy::{Action, Policy, Rule};
-use super::predicate::Predicate;
+use super::predicate::{Comparison, Predicate};
 use crate::facts::{Facts, Fetch, Target};
 use crate::truth::Truth;
 use std::net::IpAddr;
@@ -30,8 +30,8 @@ impl Rule {
             return false;
         };
         let names = |operation: &[Predicate]| {
-            operation.iter().any(|predicate| match predicate {
-                Predicate::Host(field) => {
+            operation.iter().any(|predicate| match &predicate.comparison {
+                Comparison::Host(field) => {
                     field.values.iter().any(|entry| entry.matches_literally(ip, host, *port) == Truth::True)
                 }
                 _ => false,

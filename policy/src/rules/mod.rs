@@ -1,12 +1,14 @@
 //! Policies and their rules, and whether a rule matches.
 
+mod attribute;
 mod field;
 mod host_entry;
 mod matching;
 mod policy;
 mod predicate;
 
+pub use attribute::{ATTRIBUTES, AddressGetter, Attribute, ConditionKey, FieldKey, Part, TextGetter, Values};
 pub use field::Field;
 pub use host_entry::{HostEntry, HostSet};
 pub use policy::{Action, Policy, PolicyMode, Rule};
-pub use predicate::Predicate;
+pub use predicate::{Comparison, Predicate};

@@ -1,5 +1,6 @@
 //! One condition of a rule over one attribute.
 
+use super::attribute::{AddressGetter, Attribute, TextGetter};
 use super::field::Field;
 use super::host_entry::HostEntry;
 use crate::attributes::{Claim, Unreadable};
@@ -12,104 +13,101 @@ use crate::patterns::{
 use crate::peer::Peer;
 use crate::truth::Truth;
 
-/// A field of a source or operation, or a `when` condition; the two spellings of one attribute are one
-/// predicate here.
+/// A field of a source or operation, or a `when` condition.
+#[derive(Debug, Clone)]
+pub struct Predicate {
+    /// What it compares: a row of the table.
+    pub attribute: &'static Attribute,
+    /// The values, and how they are compared.
+    pub comparison: Comparison,
+}
+
+/// The values of a predicate, parsed, by what they are compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Predicate {
-    /// `principals`, `source.principal`.
+pub enum Comparison {
+    /// The peer's identity.
     Principal(Field<PrincipalPattern>),
-    /// `namespaces`, `source.namespace`.
+    /// The peer's namespace.
     Namespace(Field<NamespacePattern>),
-    /// `serviceAccounts`, `source.serviceAccount`.
+    /// The peer's service account.
     ServiceAccount(Field<AccountPattern>),
-    /// `trustDomains`, `source.trustDomain`.
+    /// The peer's trust domain, as presented.
     TrustDomain(Field<TrustDomainPattern>),
-    /// `ipBlocks`, `remoteIpBlocks`, `source.ip`, `remote.ip`.
-    SourceIp(Field<CidrPattern>),
-    /// `requestPrincipals`, `request.auth.principal`.
+    /// Issuer and subject of the verified token.
     RequestPrincipal(Field<RequestPrincipalPattern>),
-    /// `hosts`.
+    /// The host.
     Host(Field<HostEntry>),
-    /// `ports`, `destination.port`.
+    /// The gateway's listener port.
     Port(Field<u16>),
-    /// `methods`.
-    Method(Field<TextPattern>),
-    /// `paths`.
+    /// The path, in all of its readings.
     Path(Field<PathPattern>),
-    /// `destination.ip`.
-    DestinationIp(Field<CidrPattern>),
-    /// `connection.sni`.
+    /// The outer server name.
     ServerName(Field<ServerNamePattern>),
-    /// `request.headers[NAME]`, the name in lower case.
+    /// An IP address.
+    Address(AddressGetter, Field<CidrPattern>),
+    /// Bytes that are there or not.
+    Text(TextGetter, Field<TextPattern>),
+    /// A header, its name in lower case.
     Header(Box<str>, Field<TextPattern>),
-    /// `request.auth.claims[A][B]…`, `request.auth.audiences`, `request.auth.presenter`.
+    /// A claim by its path, outermost name first.
     Claim(Box<[Box<str>]>, Field<TextPattern>),
 }
 
+/// Equal where the comparison is: by which of its keys an attribute was named makes no difference.
+impl PartialEq for Predicate {
+    fn eq(&self, other: &Self) -> bool {
+        self.comparison == other.comparison
+    }
+}
+
+impl Eq for Predicate {}
+
 impl Predicate {
-    /// Whether the condition holds, whatever that costs: for those who explain a rule.
+    /// Whether the condition holds, whatever reading its attribute costs.
     #[must_use]
     pub fn truth(&self, facts: &Facts<'_>) -> Truth {
         self.holds(facts, Fetch::AskEnvoy)
     }
 
-    /// Whether the condition holds, as far as the reach goes.
+    /// Whether the condition holds, as far as `fetch` goes; what it does not reach is unknown.
     pub(crate) fn holds(&self, facts: &Facts<'_>, fetch: Fetch) -> Truth {
-        match self {
-            Self::Principal(field) => by_identity(facts, field, PrincipalPattern::matches),
-            Self::Namespace(field) => by_identity(facts, field, |p, id| p.matches(id.namespace())),
-            Self::ServiceAccount(field) => by_identity(facts, field, AccountPattern::matches),
-            Self::TrustDomain(field) => by_identity(facts, field, |p, id| p.matches(id.trust_domain())),
-            Self::Host(field) => match facts.target() {
+        match &self.comparison {
+            Comparison::Principal(field) => by_identity(facts, field, PrincipalPattern::matches),
+            Comparison::Namespace(field) => by_identity(facts, field, |p, id| p.matches(id.namespace())),
+            Comparison::ServiceAccount(field) => by_identity(facts, field, AccountPattern::matches),
+            Comparison::TrustDomain(field) => by_identity(facts, field, |p, id| p.matches(id.trust_domain())),
+            Comparison::Host(field) => match facts.target() {
                 Ok(Target::Host(host, port)) => field.holds(|entry| entry.matches(host, *port)),
                 Ok(Target::Unknown | Target::Malformed | Target::Broken(_)) | Err(Unreadable) => {
                     Truth::Unknown
                 }
             },
-            Self::SourceIp(field) => known(facts.source(fetch), |ip| field.holds(|p| p.matches(ip).into())),
-            Self::DestinationIp(field) => {
-                known(facts.destination(fetch), |ip| field.holds(|p| p.matches(ip).into()))
+            Comparison::Address(getter, field) => {
+                known(getter.fetch(facts, fetch), |ip| field.holds(|p| p.matches(ip).into()))
             }
-            Self::Port(field) => known(facts.port(fetch), |port| field.holds(|p| (*p == port).into())),
-            Self::Method(field) => present(facts.method(fetch), field, TextPattern::matches),
-            Self::Path(field) => facts.path_truth(
+            Comparison::Port(field) => known(facts.port(fetch), |port| field.holds(|p| (*p == port).into())),
+            Comparison::Text(getter, field) => {
+                present(getter.fetch(facts, fetch), field, TextPattern::matches)
+            }
+            Comparison::Path(field) => facts.path_truth(
                 fetch,
                 |path| field.holds(|p| p.matches(path)),
                 |reading| field.holds(|p| p.fits(reading)),
             ),
-            Self::ServerName(field) => match facts.folded_server_name(fetch) {
+            Comparison::ServerName(field) => match facts.folded_server_name(fetch) {
                 Ok(Some(name)) => field.holds(|p| p.matches(name).into()),
                 // A client that sent no name cannot be told from one that hides it.
                 Ok(None) | Err(Unreadable) => Truth::Unknown,
             },
-            Self::Header(name, field) => {
+            Comparison::Header(name, field) => {
                 let header = facts.header(name, fetch);
                 present(as_slice(&header), field, TextPattern::matches)
             }
-            Self::Claim(path, field) => match &*facts.claim(path, fetch) {
+            Comparison::Claim(path, field) => match &*facts.claim(path, fetch) {
                 Ok(claim) => field_over_claim(field, claim.as_ref()),
                 Err(Unreadable) => Truth::Unknown,
             },
-            Self::RequestPrincipal(field) => request_principal(facts, fetch, field),
-        }
-    }
-
-    /// Host calls that the predicate may cost, roughly: what is free is asked first.
-    pub(crate) fn cost(&self) -> u8 {
-        match self {
-            Self::Principal(_)
-            | Self::Namespace(_)
-            | Self::ServiceAccount(_)
-            | Self::TrustDomain(_)
-            | Self::Host(_) => 0,
-            Self::ServerName(_)
-            | Self::SourceIp(_)
-            | Self::DestinationIp(_)
-            | Self::Port(_)
-            | Self::Method(_)
-            | Self::Header(..)
-            | Self::Claim(..) => 1,
-            Self::Path(_) | Self::RequestPrincipal(_) => 2,
+            Comparison::RequestPrincipal(field) => request_principal(facts, fetch, field),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Odd configurations that are good, and what they mean.
 
 use egress_policy::config::{Effect, Guard, Mode, Unauthenticated};
-use egress_policy::rules::{Action, PolicyMode, Predicate};
+use egress_policy::rules::{Action, Comparison, PolicyMode};
 use egress_policy::{Config, Engine, Protocol, Timestamp};
 
 fn good(json: &str) -> Config {
@@ -187,8 +187,8 @@ fn two_spellings_of_one_attribute_are_one() {
         );
     }
     assert!(matches!(
-        field(r#"{"when": [{"key": "request.headers[X-A]", "values": ["1"]}]}"#),
-        Predicate::Header(name, _) if &*name == "x-a"
+        field(r#"{"when": [{"key": "request.headers[X-A]", "values": ["1"]}]}"#).comparison,
+        Comparison::Header(name, _) if &*name == "x-a"
     ));
 }
 

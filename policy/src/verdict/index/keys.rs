@@ -5,7 +5,7 @@
 
 use crate::names::SpiffeId;
 use crate::patterns::{AccountPattern, HostShape, NamespacePattern, PrincipalPattern, TextPattern};
-use crate::rules::{Field, HostEntry, HostSet, Policy, Predicate, Rule};
+use crate::rules::{Comparison, Field, HostEntry, HostSet, Policy, Predicate, Rule};
 use std::sync::Arc;
 
 /// A rule with many identities and many hosts would be filed under each pair of them. Beyond this many pairs,
@@ -90,13 +90,13 @@ fn narrowest(predicates: &[Predicate]) -> Option<Vec<IdentityKey>> {
 }
 
 fn identities_of(predicate: &Predicate) -> Option<Vec<IdentityKey>> {
-    match predicate {
-        Predicate::ServiceAccount(field) => list(field, |pattern| Some(IdentityKey::account(pattern))),
-        Predicate::Namespace(field) => list(field, |pattern| match pattern {
+    match &predicate.comparison {
+        Comparison::ServiceAccount(field) => list(field, |pattern| Some(IdentityKey::account(pattern))),
+        Comparison::Namespace(field) => list(field, |pattern| match pattern {
             NamespacePattern::Exact(name) => Some(IdentityKey::Namespace(name.clone())),
             NamespacePattern::Glob(_) => None,
         }),
-        Predicate::Principal(field) => list(field, identity_of_principal),
+        Comparison::Principal(field) => list(field, identity_of_principal),
         _ => None,
     }
 }
@@ -133,8 +133,8 @@ fn hosts(rule: &Rule, sets: &[Arc<HostSet>]) -> Option<Vec<HostKey>> {
         return None;
     }
     let operations = rule.to.iter().map(|operation| {
-        operation.iter().find_map(|predicate| match predicate {
-            Predicate::Host(field) => list(field, |entry| host_keys(entry, sets)).map(|keys| keys.concat()),
+        operation.iter().find_map(|predicate| match &predicate.comparison {
+            Comparison::Host(field) => list(field, |entry| host_keys(entry, sets)).map(|keys| keys.concat()),
             _ => None,
         })
     });
