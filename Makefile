@@ -28,7 +28,7 @@ help:
 	  cargo install --quiet --locked --debug --root $(@D) cargo-$$name@$$(echo $* | sed 's/^.*-//')
 
 ##@ See it and build it
-demo: filter ## Play the stories on a real Envoy and show who reaches what (DEMO="--only A,B1")
+demo: filter ## Play the scenarios on a real Envoy and show who reaches what (DEMO="--only A,B1")
 	@$(LAB) demo $(DEMO)
 up: filter ## Leave that mesh running, with curl lines to try and a policy to edit
 	@$(LAB) up
@@ -75,8 +75,8 @@ test-in-envoy/%:
 lint: toolchain $(DENY) ## Formatting, lints as errors, documentation, licences (and advisories where their database is reached)
 	@PATH="$(abspath $(DENY)):$$PATH" .ci/lint
 
-test-oldest: filter ## The stories on the oldest supported Envoy
-	@ENVOY= ENVOY_VERSION=$(firstword $(ENVOY_LINES)) cargo test --workspace --test http_stories --test net_stories
+test-oldest: filter ## The scenarios on the oldest supported Envoy
+	@ENVOY= ENVOY_VERSION=$(firstword $(ENVOY_LINES)) cargo test --workspace --test http_scenarios --test net_scenarios
 
 test-matrix: filter ## The end-to-end tests on every supported Envoy line (ENVOY_LINES="1.36.4 1.40.0")
 	@tests/matrix.sh "$(ENVOY_LINES)" $(filter-out differential net_soak,$(IN_ENVOY))
@@ -99,7 +99,7 @@ differential-replay: build ## One policy set again: DIFFERENTIAL_SEED=<seed> [DI
 	@cargo test --quiet --workspace --test differential -- --ignored --exact --nocapture random::replay
 
 ##@ Through a real Istio (root, Linux, Go 1.26; docs/mesh-lab.md)
-mesh: mesh-needs image setup ## Play the stories there; the first time builds it (MESH_ARGS="--only A,C")
+mesh: mesh-needs image setup ## Play the scenarios there; the first time builds it (MESH_ARGS="--only A,C")
 	@$(MESH) run $(MESH_ARGS)
 mesh-up: mesh-needs image setup ## Leave that mesh running, with wrappers for kubectl, istioctl and curl as a workload
 	@$(MESH) up $(MESH_ARGS)

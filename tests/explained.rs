@@ -1,4 +1,4 @@
-//! What `egressctl explain` says is what the filter does: every request of every story, asked of both.
+//! What `egressctl explain` says is what the filter does: every request of every scenario, asked of both.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,25 +12,25 @@ use egress_lab::client::http::Ask;
 use egress_lab::filter::Protocol;
 use egress_lab::paths;
 use egress_lab::provision::EnvoyBinary;
+use egress_lab::scenario::{Outcome, Player, Request, Scenario};
 use egress_lab::shape::Kind;
-use egress_lab::story::{Outcome, Player, Request, Story};
 use egress_tests::applies::{UPSTREAM_RBAC, from_line};
 use egress_tests::egressctl;
 use egress_tests::net::with;
 use serde_json::{Value, json};
 
-/// A story whose policies report what they allow, too, each with its requests.
-fn reporting(mut story: Story) -> (Story, Vec<(Value, Request)>) {
+/// A scenario whose policies report what they allow, too, each with its requests.
+fn reporting(mut scenario: Scenario) -> (Scenario, Vec<(Value, Request)>) {
     let mut policy = json!({});
     let mut asked = Vec::new();
-    for step in &mut story.steps {
+    for step in &mut scenario.steps {
         if let Some(changed) = step.policy.take() {
             policy = with(changed, &json!({"reportAllowed": true}));
             step.policy = Some(policy.clone());
         }
         asked.extend(step.requests.iter().map(|request| (policy.clone(), request.clone())));
     }
-    (story, asked)
+    (scenario, asked)
 }
 
 /// Whether it is the filter that answers, and of a request's own accord: `explain` does not know when bytes come.
@@ -44,7 +44,7 @@ fn is_a_matter_of_policy(request: &Request) -> bool {
 fn explained(
     egressctl: &Path,
     file: &Path,
-    story: &Story,
+    scenario: &Scenario,
     request: &Request,
     entry: &Entry,
 ) -> Result<String> {
@@ -53,7 +53,7 @@ fn explained(
     command.arg("explain").arg(file).args(["--format", "json"]);
     let principal = match (request.over.kind.kind(), request.who.as_str()) {
         (Kind::Pass444, _) | (_, "nameless") => None,
-        (Kind::Ambient443, _) => story.gateway.ambient.as_deref(),
+        (Kind::Ambient443, _) => scenario.gateway.ambient.as_deref(),
         (_, "none") => None,
         (_, who) => Some(who),
     };
@@ -89,47 +89,47 @@ fn explained(
     Ok(format!("{}[{}]{}", text("verdict"), text("reason"), would.unwrap_or_default()))
 }
 
-/// The rows of a story belong to its requests in their order.
-fn entries(outcome: &Outcome, story: &Story) -> Vec<Option<Entry>> {
-    outcome.rows.iter().filter(|row| row.story == story.name).map(|row| row.entry.clone()).collect()
+/// The rows of a scenario belong to its requests in their order.
+fn entries(outcome: &Outcome, scenario: &Scenario) -> Vec<Option<Entry>> {
+    outcome.rows.iter().filter(|row| row.scenario == scenario.name).map(|row| row.entry.clone()).collect()
 }
 
 #[test]
-fn the_command_line_and_the_gateway_say_the_same_of_every_story() -> Result<()> {
+fn the_command_line_and_the_gateway_say_the_same_of_every_scenario() -> Result<()> {
     // Not what `explain` says depends on the line, but which requests can be played to compare it.
-    if !from_line(UPSTREAM_RBAC, "all requests of all stories, explained")? {
+    if !from_line(UPSTREAM_RBAC, "all requests of all scenarios, explained")? {
         return Ok(());
     }
     let egressctl = egressctl::built()?;
     let dir = tempfile::tempdir()?;
-    let told: Vec<(Story, Vec<(Value, Request)>)> =
-        Story::load_all(&paths::repo_dir()?.join("tests/stories"))?.into_iter().map(reporting).collect();
-    let stories: Vec<Story> = told.iter().map(|(story, _)| story.clone()).collect();
+    let told: Vec<(Scenario, Vec<(Value, Request)>)> =
+        Scenario::load_all(&paths::repo_dir()?.join("tests/scenarios"))?.into_iter().map(reporting).collect();
+    let scenarios: Vec<Scenario> = told.iter().map(|(scenario, _)| scenario.clone()).collect();
     let binary = EnvoyBinary::find()?;
     if !binary.has_connect_modes() {
-        println!("not applicable before Envoy 1.37, which cannot play all of the stories");
+        println!("not applicable before Envoy 1.37, which cannot play all of the scenarios");
         return Ok(());
     }
     let player = Player::new(binary, paths::filter_wasm()?);
-    let outcome = player.play(&stories)?;
+    let outcome = player.play(&scenarios)?;
     ensure!(outcome.impossible.is_empty(), "this Envoy cannot play {:?}", outcome.impossible);
     let mut verdicts: BTreeMap<&str, usize> = BTreeMap::new();
-    for (story, asked) in &told {
-        let entries = entries(&outcome, story);
-        ensure!(entries.len() == asked.len(), "{}: {} rows", story.name, entries.len());
+    for (scenario, asked) in &told {
+        let entries = entries(&outcome, scenario);
+        ensure!(entries.len() == asked.len(), "{}: {} rows", scenario.name, entries.len());
         for ((policy, request), entry) in asked.iter().zip(entries) {
             if !is_a_matter_of_policy(request) {
                 *verdicts.entry("left out").or_default() += 1;
                 continue;
             }
             let about = format!("{} asks {} over {}", request.who, request.ask, request.over.name);
-            let entry = entry.with_context(|| format!("{}: {about}: no access log line", story.name))?;
+            let entry = entry.with_context(|| format!("{}: {about}: no access log line", scenario.name))?;
             let kind = if request.over.protocol() == Protocol::Http { "HTTP" } else { "NETWORK" };
             let file = dir.path().join("policy.json");
             fs::write(&file, with(policy.clone(), &json!({"type": kind})).to_string())?;
-            let here = explained(&egressctl, &file, story, request, &entry)?;
+            let here = explained(&egressctl, &file, scenario, request, &entry)?;
             let there = entry.verdict();
-            ensure!(here == there, "{}: {about}: explain says {here}, the gateway {there}", story.name);
+            ensure!(here == there, "{}: {about}: explain says {here}, the gateway {there}", scenario.name);
             *verdicts.entry(if there.starts_with("deny") { "refused" } else { "admitted" }).or_default() += 1;
         }
     }

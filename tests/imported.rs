@@ -1,31 +1,31 @@
-//! Istio's own policies for the stories, imported: on a real gateway they tell the same stories.
+//! Istio's own policies for the scenarios, imported: on a real gateway they give the same answers.
 
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use egress_lab::paths;
 use egress_lab::provision::EnvoyBinary;
-use egress_lab::story::{Player, Step, Story};
+use egress_lab::scenario::{Player, Scenario, Step};
 use egress_tests::egressctl;
 use serde_json::Value;
 
-/// The step of a story, counted from 0, and the AuthorizationPolicies in `tests/istio/` that say what its policy says.
-/// The other steps of these stories are about what Istio has no word for.
-const TOLD: [(&str, usize, &str); 13] = [
-    ("A", 0, "a"),
-    ("A2", 0, "a2"),
-    ("B1", 0, "b1"),
-    ("B2", 0, "b2"),
-    ("B3", 0, "b3"),
-    ("B4", 0, "b4"),
-    ("B5", 0, "b1"),
+/// The step of a scenario, counted from 0, and the AuthorizationPolicies in `tests/istio/` that say what its policy says.
+/// The other steps of these scenarios are about what Istio has no word for.
+const PLAYED: [(&str, usize, &str); 13] = [
+    ("deny-namespace", 0, "deny-namespace"),
+    ("deny-host-in-every-spelling", 0, "deny-host-in-every-spelling"),
+    ("allow-nothing", 0, "allow-nothing"),
+    ("allow-by-host-and-method", 0, "allow-by-host-and-method"),
+    ("deny-site-by-namespace", 0, "deny-site-by-namespace"),
+    ("deny-account-by-server-name", 0, "deny-account-by-server-name"),
+    ("tls-by-the-same-policies", 0, "allow-nothing"),
     // TLS shows no method: the ALLOW of a method admits nobody, there as here.
-    ("B5", 2, "b2"),
-    ("B5", 3, "b3"),
-    ("B5", 4, "b4"),
-    ("C", 0, "c"),
-    ("C", 4, "c-no-post"),
-    ("D", 0, "d"),
+    ("tls-by-the-same-policies", 2, "allow-by-host-and-method"),
+    ("tls-by-the-same-policies", 3, "deny-site-by-namespace"),
+    ("tls-by-the-same-policies", 4, "deny-account-by-server-name"),
+    ("egress-traffic-policy", 0, "egress-traffic-policy"),
+    ("egress-traffic-policy", 4, "egress-traffic-policy-no-post"),
+    ("only-the-product-page", 0, "only-the-product-page"),
 ];
 
 /// What `egressctl import` makes of a file.
@@ -50,26 +50,28 @@ fn with_imported(mut step: Step, policy: Value) -> Step {
 }
 
 #[test]
-fn imported_policies_tell_the_stories() -> Result<()> {
-    let stories = Story::load_all(&paths::repo_dir()?.join("tests/stories"))?;
+fn imported_policies_give_the_answers() -> Result<()> {
+    let scenarios = Scenario::load_all(&paths::repo_dir()?.join("tests/scenarios"))?;
     let mut told = Vec::new();
-    for (name, at, file) in TOLD {
-        let story =
-            stories.iter().find(|story| story.name == name).with_context(|| format!("no story {name}"))?;
-        let mut steps: Vec<Step> = story.steps.get(at).cloned().into_iter().collect();
-        ensure!(!steps.is_empty(), "story {name} has no step {at}");
+    for (name, at, file) in PLAYED {
+        let scenario = scenarios
+            .iter()
+            .find(|scenario| scenario.name == name)
+            .with_context(|| format!("no scenario {name}"))?;
+        let mut steps: Vec<Step> = scenario.steps.get(at).cloned().into_iter().collect();
+        ensure!(!steps.is_empty(), "scenario {name} has no step {at}");
         // What follows without a policy of its own is under the same.
-        steps.extend(story.steps.iter().skip(at + 1).take_while(|step| step.policy.is_none()).cloned());
+        steps.extend(scenario.steps.iter().skip(at + 1).take_while(|step| step.policy.is_none()).cloned());
         let policy = imported(file)?;
         let steps = steps.into_iter().map(|step| with_imported(step, policy.clone())).collect();
-        told.push(Story { name: format!("{name} {file} {at}"), steps, ..story.clone() });
+        told.push(Scenario { name: format!("{name} {file} {at}"), steps, ..scenario.clone() });
     }
     let outcome = Player::new(EnvoyBinary::find()?, paths::filter_wasm()?).play(&told)?;
     for row in &outcome.rows {
         ensure!(
             row.ok,
             "{}: {} asks {} over {}: {}",
-            row.story,
+            row.scenario,
             row.who,
             row.asks,
             row.over,

@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use egress_lab::paths;
-use egress_lab::story::Story;
+use egress_lab::scenario::Scenario;
 
 const PAGES: [&str; 4] = ["threat-model.md", "failure-modes.md", "operations.md", "rollout.md"];
 
@@ -44,17 +44,17 @@ fn every_test_that_a_page_names_is_there() -> Result<()> {
 }
 
 #[test]
-fn every_story_that_a_page_names_is_there() -> Result<()> {
-    let stories = Story::load_all(&paths::repo_dir()?.join("tests/stories"))?;
-    let names: BTreeSet<&str> = stories.iter().map(|story| story.name.as_str()).collect();
+fn every_scenario_that_a_page_names_is_there() -> Result<()> {
+    let scenarios = Scenario::load_all(&paths::repo_dir()?.join("tests/scenarios"))?;
+    let names: BTreeSet<&str> = scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
     let text = fs::read_to_string(paths::repo_dir()?.join("docs/threat-model.md"))?;
     let mut count = 0;
-    for part in text.split("story `").skip(1) {
+    for part in text.split("scenario `").skip(1) {
         let name = part.split('`').next().unwrap_or_default();
-        ensure!(names.contains(name), "docs/threat-model.md names story {name}");
+        ensure!(names.contains(name), "docs/threat-model.md names scenario {name}");
         count += 1;
     }
-    ensure!(count >= 4, "{count} stories are named");
+    ensure!(count >= 4, "{count} scenarios are named");
     Ok(())
 }
 

@@ -14,8 +14,8 @@ use egress_lab::filter::{Filter, Wasm};
 use egress_lab::gateway::Update;
 use egress_lab::paths;
 use egress_lab::provision::EnvoyBinary;
+use egress_lab::scenario::{Player, Scenario};
 use egress_lab::shape::{Kind, Listener, Shape};
-use egress_lab::story::{Player, Story};
 use egress_tests::clock::from_now;
 use egress_tests::keepalive::KeepAlive;
 use egress_tests::prometheus::{await_sum, page, sum};
@@ -56,12 +56,15 @@ fn start() -> Result<Rig> {
 
 /// As `make demo DEMO="--only A,A2,E8,E9 --metrics"` shows them.
 fn every_metric_is_there_after_the_demo(_: &mut Rig) -> Result<()> {
-    let mut stories = Story::load_all(&paths::repo_dir()?.join("tests/stories"))?;
-    stories.retain(|story| ["A", "A2", "E8", "E9"].contains(&story.name.as_str()));
+    let mut scenarios = Scenario::load_all(&paths::repo_dir()?.join("tests/scenarios"))?;
+    scenarios.retain(|scenario| {
+        ["deny-namespace", "deny-host-in-every-spelling", "dry-run", "metadata-addresses"]
+            .contains(&scenario.name.as_str())
+    });
     let mut player = Player::new(EnvoyBinary::find()?, paths::filter_wasm()?);
     player.metrics = true;
-    let outcome = player.play(&stories)?;
-    ensure!(outcome.ok(), "a story is not as told");
+    let outcome = player.play(&scenarios)?;
+    ensure!(outcome.ok(), "a scenario is not as told");
     for (name, labels) in [
         (DECISIONS, ["namespace=\"", "verdict=\"allow\"", "policy=\""].as_slice()),
         (DECISIONS, &["namespace=\"", "verdict=\"deny\"", "policy=\""]),

@@ -36,7 +36,7 @@ enum Command {
         #[arg(long, value_delimiter = ',')]
         only: Vec<Part>,
     },
-    /// Write tables and plot anew, of what docs/benchmarks/results.json holds.
+    /// Write tables and plot anew, of what target/benchmarks/results.json holds.
     Tables,
     /// Compare builds of the filter with one another.
     Compare {

@@ -22,6 +22,9 @@ use crate::measure::size::Part;
 use crate::shapes::Shape;
 use crate::stats::Estimate;
 
+/// Where the figures of the last run are.
+const FIGURES: &str = "target/benchmarks";
+
 /// Everything that one run measured.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 pub struct Results {
@@ -363,12 +366,12 @@ impl Results {
         }
     }
 
-    /// What the last run has written into `docs/benchmarks/`.
+    /// What the last run has left in `target/benchmarks/`.
     ///
     /// # Errors
     /// When there is none, or of another form.
     pub fn kept() -> Result<Self> {
-        let path = repo_dir()?.join("docs/benchmarks/results.json");
+        let path = repo_dir()?.join(FIGURES).join("results.json");
         serde_json::from_slice(&fs::read(&path)?).with_context(|| path.display().to_string())
     }
 
@@ -377,15 +380,15 @@ impl Results {
         format!("# Benchmark results\n\nWritten by `make bench`.\n\n{}", self.tables())
     }
 
-    /// Writes `results.json`, `tables.md` and the plot into `docs/benchmarks/` (a look goes to `target/`, where it
-    /// does not pass for a result).
+    /// Writes `results.json` into `target/benchmarks/`, and `tables.md` and the plot into `docs/benchmarks/` (those of a look
+    /// beside the figures, where they do not pass for a result).
     ///
     /// # Errors
     /// When they cannot be written.
     pub fn write(&self) -> Result<()> {
-        let dir = self.dir()?;
-        fs::create_dir_all(&dir)?;
-        fs::write(dir.join("results.json"), serde_json::to_string_pretty(self)? + "\n")?;
+        let figures = repo_dir()?.join(FIGURES);
+        fs::create_dir_all(&figures)?;
+        fs::write(figures.join("results.json"), serde_json::to_string_pretty(self)? + "\n")?;
         self.show()
     }
 
@@ -401,7 +404,7 @@ impl Results {
 
     fn dir(&self) -> Result<PathBuf> {
         let quick = self.machine.as_ref().is_some_and(|machine| machine.quick);
-        Ok(repo_dir()?.join(if quick { "target/benchmarks" } else { "docs/benchmarks" }))
+        Ok(repo_dir()?.join(if quick { FIGURES } else { "docs/benchmarks" }))
     }
 
     fn plot(&self, path: &Path) -> Result<()> {

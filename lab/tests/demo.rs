@@ -7,14 +7,15 @@ use std::process::{Command, Output};
 
 use egress_lab::paths::repo_dir;
 
-/// Plays story A as it is, or with one of its words replaced.
+/// Plays `deny-namespace` as it is, or with one of its words replaced.
 fn demo(word: &str, by: &str) -> Output {
     let dir = tempfile::tempdir().unwrap();
-    let story = fs::read_to_string(repo_dir().unwrap().join("tests/stories/a.yaml")).unwrap();
-    assert!(story.contains(word));
-    fs::write(dir.path().join("a.yaml"), story.replacen(word, by, 1)).unwrap();
+    let scenario =
+        fs::read_to_string(repo_dir().unwrap().join("tests/scenarios/deny-namespace.yaml")).unwrap();
+    assert!(scenario.contains(word));
+    fs::write(dir.path().join("a.yaml"), scenario.replacen(word, by, 1)).unwrap();
     Command::new(env!("CARGO_BIN_EXE_egress-lab"))
-        .args(["demo", "--stories"])
+        .args(["demo", "--scenarios"])
         .arg(dir.path())
         .output()
         .unwrap()

@@ -5,8 +5,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use egress_delivery_tests::egressctl;
 use egress_lab::paths::repo_dir;
 use k8s_openapi::api;
 use kcr_extensions_istio_io::v1alpha1::wasmplugins::WasmPlugin;
@@ -167,12 +169,27 @@ fn yaml_files(dir: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// A folder with what the gateway files of the examples come to.
+fn rendered_examples() -> Result<PathBuf> {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?.keep();
+    for entry in fs::read_dir(repo_dir()?.join("examples/egress"))? {
+        let file = entry?.path();
+        let output = Command::new(egressctl()?)
+            .args(["render", "--workload", "mytest/app=sleep-a:sleep-a"])
+            .arg(&file)
+            .output()?;
+        ensure!(output.status.success(), "{}: {}", file.display(), String::from_utf8_lossy(&output.stderr));
+        fs::write(folder.join(file.file_name().context("a file's name")?), output.stdout)?;
+    }
+    Ok(folder)
+}
+
 /// Every manifest; the gateway files beside them are none.
 fn manifests() -> Vec<PathBuf> {
     let repository = repo_dir().unwrap();
     let mut found = vec![repository.join("wasmplugin.yaml")];
     yaml_files(&repository.join("deploy"), &mut found);
-    yaml_files(&repository.join("examples/egress/rendered"), &mut found);
+    yaml_files(&rendered_examples().unwrap(), &mut found);
     found.retain(|path| path.parent() != Some(&repository.join("deploy")) || !is_short(path));
     // Prometheus' rules are no Kubernetes resource; a test of their own holds them to the gateway's metrics.
     found.retain(|path| path.parent() != Some(&repository.join("deploy/observability")));

@@ -16,7 +16,7 @@ use egress_image::layout::Layout;
 use egress_lab::filter::Protocol;
 use egress_lab::paths::{filter_wasm, repo_dir};
 use egress_lab::provision::EnvoyBinary;
-use egress_lab::story::{Player, Story};
+use egress_lab::scenario::{Player, Scenario};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -137,11 +137,11 @@ fn the_image_is_pushed_pulled_and_plays_scenario_a() {
     }
 
     // What came out of the registry, in a real Envoy.
-    let stories = Story::load_all(&repo_dir().unwrap().join("tests/stories")).unwrap();
-    let story = stories.into_iter().find(|story| story.name == "A").unwrap();
+    let scenarios = Scenario::load_all(&repo_dir().unwrap().join("tests/scenarios")).unwrap();
+    let scenario = scenarios.into_iter().find(|scenario| scenario.name == "deny-namespace").unwrap();
     let mut player = Player::new(EnvoyBinary::find().unwrap(), fetched.join("by-digest"));
     player.protocols = vec![Protocol::Http];
-    let outcome = player.play(&[story]).unwrap();
+    let outcome = player.play(&[scenario]).unwrap();
     assert!(
         outcome.ok() && !outcome.rows.is_empty(),
         "{:?}",

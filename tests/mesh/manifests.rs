@@ -69,16 +69,39 @@ fn gateway_api() -> Result<PathBuf> {
     json.get("Dir").and_then(Value::as_str).map(PathBuf::from).context("go names no folder")
 }
 
-/// Every manifest of the repository by its file; a kustomization is none, nor are the gateway files of `egressctl render` and
+/// The folder of what the gateway files of the examples come to.
+const RENDERED: &str = "rendered-examples";
+
+/// Renders the gateway files of the examples. Returns the files.
+fn rendered_examples() -> Result<Vec<PathBuf>> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(RENDERED);
+    fs::create_dir_all(&folder)?;
+    let mut files = Vec::new();
+    for entry in fs::read_dir(repo_dir()?.join("examples/egress"))? {
+        let gateway_file = entry?.path();
+        let output = Command::new(egressctl()?)
+            .args(["render", "--workload", "mytest/app=sleep-a:sleep-a"])
+            .arg(&gateway_file)
+            .output()?;
+        ensure!(output.status.success(), "{}: {}", gateway_file.display(), said(&output));
+        let file = folder.join(gateway_file.file_name().context("a file's name")?);
+        fs::write(&file, output.stdout)?;
+        files.push(file);
+    }
+    Ok(files)
+}
+
+/// Every manifest of the repository, and what the examples come to, by its file; a kustomization is none, nor are the gateway files of `egressctl render` and
 /// the rules of Prometheus.
 fn manifests() -> Result<Vec<(PathBuf, Vec<Value>)>> {
     let repository = repo_dir()?;
     let mut files = vec![repository.join("wasmplugin.yaml")];
-    for dir in ["deploy", "deploy/istio", "deploy/ambient", "examples/egress/rendered", "tests/istio"] {
+    for dir in ["deploy", "deploy/istio", "deploy/ambient", "tests/istio"] {
         for entry in fs::read_dir(repository.join(dir))? {
             files.push(entry?.path());
         }
     }
+    files.extend(rendered_examples()?);
     files.sort();
     let mut manifests = Vec::new();
     for file in files {
@@ -221,7 +244,7 @@ fn istioctl_analyze_finds_nothing(mesh: &mut Mesh) -> Result<()> {
     };
     // What is applied together is looked at together; the rendered examples are wholes of their own.
     let mut sets = vec![of("deploy/istio"), of("deploy/ambient")];
-    sets.extend(of("examples/egress/rendered").into_iter().map(|file| vec![file]));
+    sets.extend(of(RENDERED).into_iter().map(|file| vec![file]));
     for files in sets {
         ensure!(!files.is_empty(), "an empty set");
         let mut arguments = vec![

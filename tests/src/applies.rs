@@ -22,7 +22,7 @@ pub fn from_line(line: u32, what: &str) -> Result<bool> {
     Ok(applies)
 }
 
-/// Says which requests of stories could not be played.
+/// Says which requests of scenarios could not be played.
 pub fn left_out(requests: &[String]) {
     for request in requests {
         println!("not applicable: {request}");

@@ -134,28 +134,30 @@ fn every_key_is_known() {
 #[test]
 fn valid_files_validate() {
     let validator = validator();
-    let folders = ["tests/cases", "cli/tests/data"];
     let mut seen = 0;
-    for folder in folders {
-        for entry in fs::read_dir(repository().join(folder)).unwrap() {
-            let path = entry.unwrap().path();
-            let is_config = path.extension().is_some_and(|extension| extension == "yaml")
-                && !path.to_string_lossy().ends_with(".cases.yaml");
-            if !is_config {
-                continue;
-            }
-            // `unpack` writes any configuration as JSON, and refuses what the core refuses.
-            let output = egressctl(&["unpack", "--format", "json"]).arg(&path).output().unwrap();
-            let Ok(config) = serde_json::from_slice::<Value>(&output.stdout) else {
-                continue;
-            };
-            if config.get("kind").is_some() || config.get("errors").is_some() {
-                continue;
-            }
-            seen += 1;
-            let errors: Vec<_> = validator.iter_errors(&config).map(|error| error.to_string()).collect();
-            assert_eq!(errors, Vec::<String>::new(), "{}", path.display());
+    for table in crate::scenarios::tables() {
+        let errors: Vec<_> = validator.iter_errors(&table.policy).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{}: {errors:?}", table.policy);
+        seen += 1;
+    }
+    for entry in fs::read_dir(repository().join("cli/tests/data")).unwrap() {
+        let path = entry.unwrap().path();
+        let is_config = path.extension().is_some_and(|extension| extension == "yaml")
+            && !path.to_string_lossy().ends_with(".cases.yaml");
+        if !is_config {
+            continue;
         }
+        // `unpack` writes any configuration as JSON, and refuses what the core refuses.
+        let output = egressctl(&["unpack", "--format", "json"]).arg(&path).output().unwrap();
+        let Ok(config) = serde_json::from_slice::<Value>(&output.stdout) else {
+            continue;
+        };
+        if config.get("kind").is_some() || config.get("errors").is_some() {
+            continue;
+        }
+        seen += 1;
+        let errors: Vec<_> = validator.iter_errors(&config).map(|error| error.to_string()).collect();
+        assert_eq!(errors, Vec::<String>::new(), "{}", path.display());
     }
     assert!(seen >= 25, "{seen}");
     for good in [json!({}), json!({"bundle": "eJyrVirIz8lMTi1WslKIjq0FACtABT4="})] {

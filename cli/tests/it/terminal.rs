@@ -112,7 +112,7 @@ fn a_long_line_is_cut() {
 fn render_writes_through_no_link() {
     use std::os::unix::fs::symlink;
     let render = |dir: &Path| {
-        let short = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/egress/c.yaml");
+        let short = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/egress/egress-traffic-policy.yaml");
         egressctl(&["render", short, "--out"]).arg(dir).output().unwrap()
     };
     let folder = TempDir::new().unwrap();

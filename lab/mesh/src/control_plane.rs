@@ -23,7 +23,7 @@ const TOKEN: &str = "egress-mesh-administrator";
 /// How long a part may take to be ready; seconds are usual.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The line that the gateway writes for a request: the fields by which the stories are checked, with the filter's own state.
+/// The line that the gateway writes for a request: the fields by which the scenarios are checked, with the filter's own state.
 fn access_log_format() -> Value {
     json!({
         "start_time": "%START_TIME%",

@@ -9,7 +9,7 @@
 //! use egress_mesh::{curl::Got, manifests, mesh::{Mesh, Options}};
 //!
 //! let mut mesh = Mesh::start(&Options::with_workloads(&["default/sleep"])?)?;
-//! let short = manifests::render("examples/egress/a.yaml".as_ref(), &[])?;
+//! let short = manifests::render("examples/egress/deny-namespace.yaml".as_ref(), &[])?;
 //! mesh.replace(&manifests::with_image(short, mesh.image()))?;
 //! let Got::Answer(answer) = mesh.pod("default/sleep")?.curl().run(&["http://www.aliyun.com/"])? else {
 //!     anyhow::bail!("closed");

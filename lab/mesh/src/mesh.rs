@@ -27,7 +27,7 @@ use crate::settle::{Expected, revision};
 /// The gateway of the repository's manifests.
 pub const GATEWAY: &str = "istio-egressgateway";
 
-/// The workloads of the stories.
+/// The workloads of the scenarios.
 pub const WORKLOADS: [&str; 11] = [
     "demo-frontend/sleep",
     "default/sleep",
@@ -54,11 +54,11 @@ pub struct Options {
 // === impl Options ===
 
 impl Options {
-    /// The stories' workloads, and the image that `make image` left.
+    /// The scenarios' workloads, and the image that `make image` left.
     ///
     /// # Errors
     /// Outside of the repository.
-    pub fn stories() -> Result<Self> {
+    pub fn scenarios() -> Result<Self> {
         Self::with_workloads(&WORKLOADS)
     }
 
@@ -152,9 +152,9 @@ impl Mesh {
     }
 
     fn populate(&mut self, workloads: &[String]) -> Result<()> {
-        // The manifests speak of the stories' namespaces, whether a pod is in them or not.
-        let stories = WORKLOADS.iter().filter_map(|who| Some(who.split_once('/')?.0));
-        let namespaces: BTreeSet<&str> = stories.chain(["istio-system"]).collect();
+        // The manifests speak of the scenarios' namespaces, whether a pod is in them or not.
+        let scenarios = WORKLOADS.iter().filter_map(|who| Some(who.split_once('/')?.0));
+        let namespaces: BTreeSet<&str> = scenarios.chain(["istio-system"]).collect();
         self.create_namespaces(namespaces)?;
         self.control_plane.start_istiod()?;
         self.root_certificate = self.control_plane.root_certificate()?;

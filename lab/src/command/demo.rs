@@ -9,20 +9,20 @@ use clap::ValueEnum;
 use egress_lab::filter::Protocol;
 use egress_lab::paths;
 use egress_lab::provision::EnvoyBinary;
-use egress_lab::story::{Player, Story, print_table};
+use egress_lab::scenario::{Player, Scenario, print_table};
 use serde_json::json;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Only these stories, such as A,B1
+    /// Only these scenarios, such as A,B1
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
     /// Only the requests over listeners of this protocol
     #[arg(long)]
     protocol: Option<Which>,
-    /// Where the stories are
+    /// Where the scenarios are
     #[arg(long, value_name = "DIR")]
-    stories: Option<PathBuf>,
+    scenarios: Option<PathBuf>,
     /// The filter; by default what `make build` leaves
     #[arg(long, value_name = "FILE")]
     wasm: Option<PathBuf>,
@@ -47,19 +47,20 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let dir = match &arguments.stories {
+    let dir = match &arguments.scenarios {
         Some(dir) => dir.clone(),
-        None => paths::repo_dir()?.join("tests/stories"),
+        None => paths::repo_dir()?.join("tests/scenarios"),
     };
-    let mut stories = Story::load_all(&dir)?;
+    let mut scenarios = Scenario::load_all(&dir)?;
     for name in &arguments.only {
-        if !stories.iter().any(|story| story.name.eq_ignore_ascii_case(name)) {
-            let known: Vec<&str> = stories.iter().map(|story| story.name.as_str()).collect();
-            bail!("no story {name}; there are {}", known.join(", "));
+        if !scenarios.iter().any(|scenario| scenario.name.eq_ignore_ascii_case(name)) {
+            let known: Vec<&str> = scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+            bail!("no scenario {name}; there are {}", known.join(", "));
         }
     }
     if !arguments.only.is_empty() {
-        stories.retain(|story| arguments.only.iter().any(|name| story.name.eq_ignore_ascii_case(name)));
+        scenarios
+            .retain(|scenario| arguments.only.iter().any(|name| scenario.name.eq_ignore_ascii_case(name)));
     }
     let wasm = match &arguments.wasm {
         Some(path) => path.clone(),
@@ -74,7 +75,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     player.metrics = arguments.metrics;
     let start = Instant::now();
     eprintln!("Playing on Envoy {} ({}) …", player.binary.version, player.binary.origin);
-    let outcome = player.play(&stories)?;
+    let outcome = player.play(&scenarios)?;
     match arguments.format {
         Format::Table => {
             print_table(&outcome.rows)?;

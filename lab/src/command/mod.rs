@@ -24,7 +24,7 @@ pub(crate) struct Cli {
 enum Command {
     /// Find an Envoy or install the pinned one, and say which it is
     Setup(setup::Arguments),
-    /// Play the stories of `tests/stories/` and print who reached what; ends non-zero if an answer is not as expected
+    /// Play the scenarios of `tests/scenarios/` and print who reached what; ends non-zero if an answer is not as expected
     Demo(demo::Arguments),
     /// Leave a mesh running, with a list of curl lines to try and a policy file to edit
     Up(up::Arguments),

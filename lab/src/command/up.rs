@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use super::state::State;
 
-/// The workloads of the stories that are fun to be.
+/// The workloads of the scenarios that are fun to be.
 const WORKLOADS: [&str; 6] = [
     "demo-frontend/sleep",
     "default/sleep",

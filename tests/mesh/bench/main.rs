@@ -36,7 +36,7 @@ const NATIVE: [usize; 3] = [1, 1_000, 10_000];
 const OURS: [usize; 5] = [1, 1_000, 10_000, 50_000, 100_000];
 
 fn main() -> Result<()> {
-    let path = repo_dir()?.join("docs/benchmarks/mesh.json");
+    let path = repo_dir()?.join("target/benchmarks/mesh.json");
     if std::env::args().any(|argument| argument == "--table") {
         // Of what was measured before.
         return keep(&path, &serde_json::from_str(&fs::read_to_string(&path)?)?);
@@ -66,14 +66,15 @@ fn main() -> Result<()> {
     keep(&path, &results)
 }
 
-/// Prints the table, and keeps results, table and plot in `docs/`.
+/// Prints the table, and keeps the results, and table and plot in `docs/`.
 fn keep(path: &Path, results: &Value) -> Result<()> {
     let text = table::text(results);
     println!("{text}");
     fs::create_dir_all(path.parent().context("no folder")?)?;
     fs::write(path, format!("{results:#}\n"))?;
-    plot::draw(results, &path.with_extension("svg"))?;
-    Ok(fs::write(path.with_extension("md"), format!("```text\n{text}\n```\n"))?)
+    let page = repo_dir()?.join("docs/benchmarks/mesh.md");
+    plot::draw(results, &page.with_extension("svg"))?;
+    Ok(fs::write(page, format!("```text\n{text}\n```\n"))?)
 }
 
 /// The mesh, with the sites and without policies.

@@ -10,14 +10,14 @@ use egress_mesh_tests::{rendered, set};
 use serde_json::{Value, json};
 
 use super::Inside;
-use super::stories::{ask, story};
+use super::scenarios::{ask, scenario};
 
 const HOSTS: [&str; 2] = ["www.example.com", "other.example.com"];
 
-pub(crate) fn story_e10_the_principal_as_filter_state(inside: &mut Inside) -> Result<()> {
-    let story = story("E10")?;
+pub(crate) fn ambient_principal(inside: &mut Inside) -> Result<()> {
+    let scenario = scenario("ambient-principal")?;
     let (mut problems, mut played) = (Vec::new(), 0);
-    for step in &story.steps {
+    for step in &scenario.steps {
         let sites = json!([{"hosts": HOSTS, "over": "HTTP"}, {"hosts": HOSTS, "over": "PASSTHROUGH"}]);
         let mut documents = rendered(&inside.mesh, &json!({"sites": sites, "config": step.policy}))?;
         for gateway in documents.iter_mut().filter(|document| document.get("kind") == Some(&json!("Gateway")))
@@ -25,7 +25,7 @@ pub(crate) fn story_e10_the_principal_as_filter_state(inside: &mut Inside) -> Re
             let plain = json!({"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": HOSTS});
             set(gateway, "/spec/servers/0", plain)?;
         }
-        let owner = story.gateway.ambient.as_deref().unwrap_or_default();
+        let owner = scenario.gateway.ambient.as_deref().unwrap_or_default();
         documents.push(filter("http", 8080, &by_header()));
         documents.push(filter("tcp", 8444, &fixed(owner)));
         inside.mesh.replace(&documents)?;

@@ -2,7 +2,7 @@
 
 mod ambient;
 mod carriers;
-mod stories;
+mod scenarios;
 
 use std::process::ExitCode;
 
@@ -18,15 +18,15 @@ const WORKLOADS: [&str; 4] = ["a/x", "b/y", "mytest/sleep-a", "default/nginx"];
 fn main() -> ExitCode {
     use ambient::*;
     use carriers::*;
-    use stories::*;
+    use scenarios::*;
     egress_mesh_tests::run(
         start,
         tests![
-            story_e3_fronting,
-            story_e4_one_rule_both_protocols,
-            story_e5_a_server_that_speaks_first,
-            story_e6_no_dial_before_the_verdict,
-            story_e10_the_principal_as_filter_state,
+            domain_fronting,
+            one_rule_both_protocols,
+            server_speaks_first,
+            no_dial_before_the_verdict,
+            ambient_principal,
             one_policy_file_guards_http_and_network_side_by_side,
             the_same_as_traffic_extensions,
         ],

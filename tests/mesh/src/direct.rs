@@ -9,8 +9,8 @@ use egress_lab::certs::{Authority, Principal};
 use egress_lab::client::http::{Answer, Ask};
 use egress_lab::client::{Closed, Stream, Tls};
 use egress_lab::filter::Protocol;
+use egress_lab::scenario::{Gets, Request};
 use egress_lab::shape::Kind;
-use egress_lab::story::{Gets, Request};
 use egress_lab::world::{BANNER, World};
 
 /// How long a Finished is held back where nobody dials before it comes.
@@ -34,13 +34,13 @@ pub struct Direct<'m> {
     pub gateway: &'m (dyn Fn(Kind) -> SocketAddr + Sync),
 }
 
-/// What came: as a story says it, and the answer where there was one.
+/// What came: as a scenario says it, and the answer where there was one.
 pub type Came = (Result<Gets, String>, Option<Answer>);
 
 // === impl Direct ===
 
 impl Direct<'_> {
-    /// Sends a story's request; to be called on a thread in the pod's namespace.
+    /// Sends a scenario's request; to be called on a thread in the pod's namespace.
     pub fn send(&self, request: &Request) -> Came {
         match self.attempt(request) {
             Ok(came) => came,

@@ -23,7 +23,7 @@ pub(crate) struct Cli {
 enum Command {
     /// Build Istio's and Kubernetes' programs, where that was not done before
     Programs,
-    /// Play the stories through a mesh and print who reached what; ends non-zero if an answer is not as expected
+    /// Play the scenarios through a mesh and print who reached what; ends non-zero if an answer is not as expected
     Run(run::Arguments),
     /// Leave a mesh running, with lines to try
     Up(up::Arguments),

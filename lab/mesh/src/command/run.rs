@@ -1,37 +1,40 @@
-//! `egress-mesh run`: the stories through a mesh of their own.
+//! `egress-mesh run`: the scenarios through a mesh of their own.
 
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use egress_lab::paths::repo_dir;
-use egress_lab::story::{Story, print_table};
+use egress_lab::scenario::{Scenario, print_table};
 use egress_mesh::mesh::{Mesh, Options};
 use egress_mesh::play::{parts, play};
 use egress_mesh::programs::Programs;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Only these stories, such as A,B1
+    /// Only these scenarios, such as A,B1
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let stories = Story::load_all(&repo_dir()?.join("tests/stories"))?;
+    let scenarios = Scenario::load_all(&repo_dir()?.join("tests/scenarios"))?;
     let mut parts = parts();
     for name in &arguments.only {
-        if !parts.iter().any(|part| part.story.eq_ignore_ascii_case(name)) {
-            let mut known: Vec<&str> = parts.iter().map(|part| part.story).collect();
+        if !parts.iter().any(|part| part.scenario.eq_ignore_ascii_case(name)) {
+            let mut known: Vec<&str> = parts.iter().map(|part| part.scenario).collect();
             known.dedup();
-            bail!("no story {name} here; there are {}", known.join(", "));
+            bail!("no scenario {name} here; there are {}", known.join(", "));
         }
     }
     if !arguments.only.is_empty() {
-        parts.retain(|part| arguments.only.iter().any(|name| part.story.eq_ignore_ascii_case(name)));
+        parts.retain(|part| arguments.only.iter().any(|name| part.scenario.eq_ignore_ascii_case(name)));
     }
     let wanted = |part: &egress_mesh::play::Part| {
-        stories.iter().find(|story| story.name == part.story).and_then(|story| story.steps.get(part.step))
+        scenarios
+            .iter()
+            .find(|scenario| scenario.name == part.scenario)
+            .and_then(|scenario| scenario.steps.get(part.step))
     };
     let mut workloads: Vec<&str> = parts
         .iter()
@@ -51,9 +54,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         workloads.len(),
         begin.elapsed().as_secs_f32()
     );
-    let mut rows = play(&mut mesh, &stories, &parts)?;
-    // Parts that are told on the same manifests stand together there; the table is read by story.
-    rows.sort_by_key(|row| stories.iter().position(|story| story.name == row.story));
+    let mut rows = play(&mut mesh, &scenarios, &parts)?;
+    // Parts that are told on the same manifests stand together there; the table is read by scenario.
+    rows.sort_by_key(|row| scenarios.iter().position(|scenario| scenario.name == row.scenario));
     drop(mesh);
     print_table(&rows)?;
     eprintln!("{:.1} s", begin.elapsed().as_secs_f32());

@@ -49,7 +49,7 @@ fn detach(state: &State, arguments: &Arguments) -> Result<ExitCode> {
 
 fn supervise(state: &State, arguments: &Arguments) -> Result<ExitCode> {
     let end = End::on_signals()?;
-    let mut options = Options::stories()?;
+    let mut options = Options::scenarios()?;
     if !arguments.workloads.is_empty() {
         options.workloads.clone_from(&arguments.workloads);
     }

@@ -1,4 +1,4 @@
-//! The stories, through the whole mesh: each step on the manifests that a user would apply for it.
+//! The scenarios, through the whole mesh: each step on the manifests that a user would apply for it.
 
 mod request;
 mod table;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use egress_lab::access_log::Entry;
 use egress_lab::paths::repo_dir;
-use egress_lab::story::{Gets, Request, Row, Story, check};
+use egress_lab::scenario::{Gets, Request, Row, Scenario, check};
 use serde_json::{Value, json};
 
 use crate::manifests::{self, Key, overlay, read, render, with_image};
@@ -37,21 +37,21 @@ pub fn deployed(mesh: &Mesh) -> Result<Vec<Value>> {
     Ok(with_image(manifests::parse(&text)?, mesh.image()))
 }
 
-/// Plays parts of stories, in this order. A wrong answer is a row and not an error, and so are manifests that are refused or
+/// Plays parts of scenarios, in this order. A wrong answer is a row and not an error, and so are manifests that are refused or
 /// that a proxy does not take.
 ///
 /// # Errors
-/// When a part names a story that is not there.
-pub fn play(mesh: &mut Mesh, stories: &[Story], parts: &[Part]) -> Result<Vec<Row>> {
+/// When a part names a scenario that is not there.
+pub fn play(mesh: &mut Mesh, scenarios: &[Scenario], parts: &[Part]) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for part in parts {
-        let story = stories
+        let scenario = scenarios
             .iter()
-            .find(|story| story.name == part.story)
-            .with_context(|| format!("no story {}", part.story))?;
-        match play_part(mesh, story, part) {
+            .find(|scenario| scenario.name == part.scenario)
+            .with_context(|| format!("no scenario {}", part.scenario))?;
+        match play_part(mesh, scenario, part) {
             Ok(played) => rows.extend(played),
-            Err(error) => rows.push(unplayed(story, part, &error)),
+            Err(error) => rows.push(unplayed(scenario, part, &error)),
         }
     }
     Ok(rows)
@@ -61,20 +61,20 @@ pub fn play(mesh: &mut Mesh, stories: &[Story], parts: &[Part]) -> Result<Vec<Ro
 ///
 /// # Errors
 /// When one cannot be read or is refused by `egressctl`.
-pub fn documents(mesh: &Mesh, story: &Story, part: &Part) -> Result<Vec<Value>> {
+pub fn documents(mesh: &Mesh, scenario: &Scenario, part: &Part) -> Result<Vec<Value>> {
     let documents = match &part.from {
         Source::Deploy => {
             let upstream = read("deploy/upstream-private-addresses.yaml")?;
             overlay(deployed(mesh)?, upstream)
         }
-        Source::Short(path) => render(&repo_dir()?.join(path), &LABELS)?,
+        Source::GatewayFile(path) => render(&repo_dir()?.join(path), &LABELS)?,
         Source::Wasmplugin(path) => {
             let mut routes = render(&repo_dir()?.join(path), &[])?;
             routes.retain(|document| document.get("kind") != Some(&json!("WasmPlugin")));
             overlay(routes, read("wasmplugin.yaml")?)
         }
-        Source::Step => render_step(story, part.step)?,
-        Source::StepAnd(path) => overlay(render_step(story, part.step)?, read(path)?),
+        Source::Step => render_step(scenario, part.step)?,
+        Source::StepAnd(path) => overlay(render_step(scenario, part.step)?, read(path)?),
     };
     Ok(with_image(documents, mesh.image()))
 }
@@ -87,24 +87,24 @@ fn awaited(documents: &[Value], part: &Part) -> Result<Vec<Value>> {
     Ok(documents.iter().filter(|document| !is_mistake(&Key::of(document))).cloned().collect())
 }
 
-/// A gateway file of the story's hosts with the step's policy, rendered.
-fn render_step(story: &Story, index: usize) -> Result<Vec<Value>> {
+/// A gateway file of the scenario's hosts with the step's policy, rendered.
+fn render_step(scenario: &Scenario, index: usize) -> Result<Vec<Value>> {
     let dir = run_dir("shorts");
     fs::create_dir_all(&dir)?;
-    let path = dir.join(format!("{}-{index}.yaml", story.name.to_lowercase()));
-    fs::write(&path, short(story, index)?.to_string())?;
+    let path = dir.join(format!("{}-{index}.yaml", scenario.name.to_lowercase()));
+    fs::write(&path, short(scenario, index)?.to_string())?;
     render(Path::new(&path), &[])
 }
 
 /// The last policy up to a step: a step without one keeps the one before.
-fn policy(story: &Story, index: usize) -> Value {
-    let until = story.steps.get(..=index).unwrap_or_default();
+fn policy(scenario: &Scenario, index: usize) -> Value {
+    let until = scenario.steps.get(..=index).unwrap_or_default();
     until.iter().rev().find_map(|step| step.policy.clone()).unwrap_or_else(|| json!({}))
 }
 
-fn short(story: &Story, index: usize) -> Result<Value> {
+fn short(scenario: &Scenario, index: usize) -> Result<Value> {
     let mut sites: Vec<Value> = Vec::new();
-    for request in story.requests() {
+    for request in scenario.requests() {
         let host = asked_host(request)?.unwrap_or_else(|| ANY_SITE.to_owned());
         let over = match log_port(request) {
             8080 => "HTTP",
@@ -113,7 +113,7 @@ fn short(story: &Story, index: usize) -> Result<Value> {
         };
         let mut site = json!({"hosts": [host], "over": over});
         if over == "HTTP"
-            && story.gateway.originate.contains(&host)
+            && scenario.gateway.originate.contains(&host)
             && let Some(site) = site.as_object_mut()
         {
             site.insert("originateTls".to_owned(), json!(true));
@@ -122,23 +122,26 @@ fn short(story: &Story, index: usize) -> Result<Value> {
             sites.push(site);
         }
     }
-    Ok(json!({"sites": sites, "config": policy(story, index)}))
+    Ok(json!({"sites": sites, "config": policy(scenario, index)}))
 }
 
-fn play_part(mesh: &mut Mesh, story: &Story, part: &Part) -> Result<Vec<Row>> {
-    let documents = documents(mesh, story, part)?;
+fn play_part(mesh: &mut Mesh, scenario: &Scenario, part: &Part) -> Result<Vec<Row>> {
+    let documents = documents(mesh, scenario, part)?;
     mesh.replace_awaiting(&documents, &awaited(&documents, part)?)?;
-    let step = story.steps.get(part.step).context("the story has no such step")?;
-    let title = if step.title.is_empty() { &story.title } else { &step.title };
+    let step = scenario.steps.get(part.step).context("the scenario has no such step")?;
+    let title = if step.title.is_empty() { &scenario.title } else { &step.title };
     let title = format!("{title} [{}]", part.from);
-    step.requests.iter().map(|request| play_one(mesh, &part.expect(request), &story.name, &title)).collect()
+    step.requests
+        .iter()
+        .map(|request| play_one(mesh, &part.expect(request), &scenario.name, &title))
+        .collect()
 }
 
 /// The row of a part that could not be played.
-fn unplayed(story: &Story, part: &Part, error: &anyhow::Error) -> Row {
+fn unplayed(scenario: &Scenario, part: &Part, error: &anyhow::Error) -> Row {
     Row {
-        story: story.name.clone(),
-        title: format!("{} [{}]", story.title, part.from),
+        scenario: scenario.name.clone(),
+        title: format!("{} [{}]", scenario.title, part.from),
         who: "-".to_owned(),
         over: "-".to_owned(),
         asks: format!("step {}", part.step),
@@ -150,7 +153,7 @@ fn unplayed(story: &Story, part: &Part, error: &anyhow::Error) -> Row {
     }
 }
 
-fn play_one(mesh: &Mesh, request: &Request, story: &str, title: &str) -> Result<Row> {
+fn play_one(mesh: &Mesh, request: &Request, scenario: &str, title: &str) -> Result<Row> {
     let who = if request.who == "none" { SOMEBODY } else { &request.who };
     let gateway = mesh.gateway()?;
     let log = gateway.access_log();
@@ -182,7 +185,7 @@ fn play_one(mesh: &Mesh, request: &Request, story: &str, title: &str) -> Result<
     let seen = what.map_or_else(|error| error, |gets: Gets| gets.to_string());
     let shown_reason = if request.reason.is_some() || !problems.is_empty() { reason.as_str() } else { "" };
     Ok(Row {
-        story: story.to_owned(),
+        scenario: scenario.to_owned(),
         title: title.to_owned(),
         who: request.who.clone(),
         over: request.over.name.clone(),

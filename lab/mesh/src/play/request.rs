@@ -1,9 +1,9 @@
-//! A story's request as a curl's.
+//! A scenario's request as a curl's.
 
 use anyhow::Result;
 use egress_lab::client::http::{Answer, Ask};
+use egress_lab::scenario::{Gets, Request};
 use egress_lab::shape::Kind;
-use egress_lab::story::{Gets, Request};
 
 use crate::curl::Got;
 use crate::pod::Pod;
@@ -62,16 +62,16 @@ pub(super) fn send(pod: &Pod, request: &Request) -> Result<(Result<Gets, String>
 
 #[cfg(test)]
 mod tests {
-    use egress_lab::story::Story;
+    use egress_lab::scenario::Scenario;
 
     use super::*;
 
     fn asked(ask: &str) -> Vec<String> {
-        let story = format!(
-            "{{name: X, title: x, steps: [{{requests: [{{who: a/b, over: mtls80, ask: '{ask}', gets: 200}}]}}]}}"
+        let scenario = format!(
+            "{{title: x, steps: [{{requests: [{{who: a/b, over: mtls80, ask: '{ask}', gets: 200}}]}}]}}"
         );
-        let story = Story::parse(&story).unwrap();
-        arguments(story.requests().next().unwrap()).unwrap()
+        let scenario = Scenario::parse("one", &scenario).unwrap();
+        arguments(scenario.requests().next().unwrap()).unwrap()
     }
 
     #[test]

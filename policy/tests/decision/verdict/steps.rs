@@ -139,7 +139,7 @@ fn the_border_comes_before_the_policies() {
     assert_eq!(verdict(&http_config(&json!([empty])), &http("a/x", "10.0.0.1")), "deny[private_address]");
 }
 
-/// Story B of the scenarios: who is refused by what, by name.
+/// Scenario B of the scenarios: who is refused by what, by name.
 #[test]
 fn two_namespaces_and_two_sites() {
     let refuse = |name: &str, namespace: &str, host: &str| {
