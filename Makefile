@@ -28,7 +28,7 @@ help:
 	  cargo install --quiet --locked --debug --root $(@D) cargo-$$name@$$(echo $* | sed 's/^.*-//')
 
 ##@ See it and build it
-demo: filter ## Play the scenarios on a real Envoy and show who reaches what (DEMO="--only A,B1")
+demo: filter ## Play the scenarios on a real Envoy and show who reaches what (DEMO="--only deny-namespace,dry-run")
 	@$(LAB) demo $(DEMO)
 up: filter ## Leave that mesh running, with curl lines to try and a policy to edit
 	@$(LAB) up
@@ -99,7 +99,7 @@ differential-replay: build ## One policy set again: DIFFERENTIAL_SEED=<seed> [DI
 	@cargo test --quiet --workspace --test differential -- --ignored --exact --nocapture random::replay
 
 ##@ Through a real Istio (root, Linux, Go 1.26; docs/mesh-lab.md)
-mesh: mesh-needs image setup ## Play the scenarios there; the first time builds it (MESH_ARGS="--only A,C")
+mesh: mesh-needs image setup ## Play the scenarios there; the first time builds it (MESH_ARGS="--only deny-namespace,dry-run")
 	@$(MESH) run $(MESH_ARGS)
 mesh-up: mesh-needs image setup ## Leave that mesh running, with wrappers for kubectl, istioctl and curl as a workload
 	@$(MESH) up $(MESH_ARGS)

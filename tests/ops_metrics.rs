@@ -54,7 +54,7 @@ fn start() -> Result<Rig> {
     Rig::of(Shape::new(listeners), &["a/x", "b/y"], &Options { concurrency: 2, ..Options::default() })
 }
 
-/// As `make demo DEMO="--only A,A2,E8,E9 --metrics"` shows them.
+/// As `make demo DEMO=--metrics` shows them.
 fn every_metric_is_there_after_the_demo(_: &mut Rig) -> Result<()> {
     let mut scenarios = Scenario::load_all(&paths::repo_dir()?.join("tests/scenarios"))?;
     scenarios.retain(|scenario| {

@@ -1,4 +1,4 @@
-//! `envoy/docker-compose.yaml` brought up for real, by podman-compose, with an image built here: scenario A by `curl`, as
+//! `envoy/docker-compose.yaml` brought up for real, by podman-compose, with an image built here: scenario `deny-namespace` by `curl`, as
 //! `envoy/README.md` says it. Needs root and Debian packages, so `make test-mesh` runs it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]

@@ -13,7 +13,7 @@ pub(super) struct Arguments {
     /// The folder; by default the one that the compose file mounts
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The policy (a bare pluginConfig); by default scenario A
+    /// The policy (a bare pluginConfig); by default scenario `deny-namespace`
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// The filter; by default what `make build` leaves

@@ -35,7 +35,7 @@ const WORKLOADS: [&str; 6] = [
 /// How long the mesh may take to come up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Written where there is no policy yet: scenario A2.
+/// Written where there is no policy yet: scenario `deny-host-in-every-spelling`.
 const FIRST_POLICY: &str = "\
 # The filter's configuration (pluginConfig). Save this file and it is in force at once; mistakes appear in mesh.log.
 defaultAction: ALLOW
