@@ -117,7 +117,8 @@ fn case(scenario: &Value, request: &Value) -> Option<Value> {
     set("claims", Some(request["claims"].clone()).filter(Value::is_object));
     set("expect", Some(expect.into()));
     set("reason", Some(reason).filter(|reason| !reason.is_empty()).map(Value::from));
-    let would = request["state"].as_str().and_then(|state| state.find("would_").map(|at| &state[at..]));
+    let would =
+        request["state"].as_str().and_then(|state| state.find("would_").and_then(|at| state.get(at..)));
     set("would", would.map(Value::from));
     Some(case.into())
 }
