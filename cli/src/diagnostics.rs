@@ -35,6 +35,27 @@ pub(crate) struct Finding<'d> {
     help: Option<&'d str>,
 }
 
+/// How many errors of one file are shown: nobody reads more, and a hostile file could have millions.
+const MAX_SHOWN: usize = 10_000;
+
+/// Errors as findings; of very many, the first, and how many more there are.
+pub(crate) fn shown<E>(errors: &[E], file: &str, diagnose: impl Fn(&E) -> Diagnostic) -> Vec<Diagnostic> {
+    let mut found: Vec<Diagnostic> = errors.iter().take(MAX_SHOWN).map(diagnose).collect();
+    found.extend(and_more(errors.len(), file));
+    found
+}
+
+/// What is said of errors beyond those that are shown.
+pub(crate) fn and_more(errors: usize, file: &str) -> Option<Diagnostic> {
+    let more = errors.checked_sub(MAX_SHOWN).filter(|more| *more > 0)?;
+    Some(Diagnostic::error(format!("{more} more errors are not shown")).in_file(file))
+}
+
+/// Whether a further error is to be shown.
+pub(crate) fn is_shown(errors: usize) -> bool {
+    errors < MAX_SHOWN
+}
+
 impl Diagnostic {
     pub(crate) fn error(message: impl Into<String>) -> Self {
         Self::new(Severity::Error, message.into())

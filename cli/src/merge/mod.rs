@@ -3,7 +3,7 @@
 mod folder;
 mod references;
 
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, shown};
 use crate::yaml::{Node, Occurrence, Source, Span};
 use egress_policy::ConfigError;
 use egress_policy::config::{Config, Json, Object, Problem};
@@ -200,7 +200,7 @@ impl<'m> Merger<'m> {
                 explained(error).at(self.mesh_source, span).path(&error.path)
             })
         };
-        Err(errors.iter().map(diagnose).collect())
+        Err(shown(&errors, &self.mesh_source.name, diagnose))
     }
 }
 

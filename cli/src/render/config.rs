@@ -2,7 +2,7 @@
 
 use super::spec::{From, GatewaySpec, Rule, To, Transport};
 use super::tree::obj;
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, shown};
 use crate::source::{Node, Occurrence, Source};
 use egress_policy::ConfigError;
 use egress_policy::config::{Config, Json, Object};
@@ -25,7 +25,7 @@ pub(super) fn plugin_config(
         spec.rules.iter().enumerate().flat_map(|(at, rule)| policies(at, rule)).unzip();
     let place = |path: &str| node.locate(path, Occurrence::First).map_or(node.span, |place| place.value());
     let blame = |errors: Vec<ConfigError>, path_of: &dyn Fn(&str) -> String| -> Vec<Diagnostic> {
-        let diagnose = |error: ConfigError| {
+        let diagnose = |error: &ConfigError| {
             let path = path_of(&error.path);
             let found = Diagnostic::error(error.message()).at(source, place(&path)).path(&path);
             match error.repair() {
@@ -33,7 +33,7 @@ pub(super) fn plugin_config(
                 None => found,
             }
         };
-        errors.into_iter().map(diagnose).collect()
+        shown(&errors, &source.name, diagnose)
     };
     let own = match &spec.config {
         None => Object::default(),

@@ -2,7 +2,7 @@
 
 use super::names::{is_pod_label, istio_refuses};
 use super::spec::{Gateway, GatewaySpec, Kind, To, Transport};
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, and_more, is_shown};
 use crate::source::{Node, Occurrence, Source};
 use egress_policy::names::{Host, is_dns_label, is_dns_subdomain};
 use egress_policy::patterns::HostPattern;
@@ -42,6 +42,8 @@ struct Planner<'p> {
     node: &'p Node,
     waypoint: bool,
     sites: BTreeMap<String, Site>,
+    /// How many errors there are, shown or not.
+    found: usize,
     errors: Vec<Diagnostic>,
 }
 
@@ -54,6 +56,7 @@ impl Plan {
             node,
             waypoint: spec.gateway.kind == Kind::Waypoint,
             sites: BTreeMap::new(),
+            found: 0,
             errors: Vec::new(),
         };
         planner.gateway(&spec.gateway);
@@ -108,6 +111,7 @@ impl Plan {
         if planner.errors.is_empty() {
             Ok(Self { sites: planner.sites, confined })
         } else {
+            planner.errors.extend(and_more(planner.found, &source.name));
             Err(planner.errors)
         }
     }
@@ -124,6 +128,10 @@ impl Planner<'_> {
     }
 
     fn refuse_with(&mut self, path: &str, what: &str, help: &str) {
+        self.found += 1;
+        if !is_shown(self.errors.len()) {
+            return;
+        }
         let span = self.node.locate(path, Occurrence::First).map_or(self.node.span, |place| place.value());
         let refused = Diagnostic::error(what).at(self.source, span).path(path);
         self.errors.push(if help.is_empty() { refused } else { refused.help(help) });

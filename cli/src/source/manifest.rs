@@ -1,6 +1,6 @@
 //! The configurations in a file: bare, or inside the resources that carry them to a gateway.
 
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, shown};
 use crate::strict::{self, Field, Object as Described, Shape};
 use crate::yaml::{Entry, Index, Node, Occurrence, Place, Source, Span, Value};
 use egress_policy::config::{Config, Json, Object, Problem, unpack};
@@ -221,7 +221,7 @@ impl Plugin {
     /// The configuration, parsed.
     pub(crate) fn parse(&self) -> Result<Config, Vec<Diagnostic>> {
         Config::read(&self.config.to_json())
-            .map_err(|errors| errors.iter().map(|error| self.diagnose(error)).collect())
+            .map_err(|errors| shown(&errors, &self.resource.source.name, |error| self.diagnose(error)))
     }
 
     /// As [`Plugin::parse`], for the other type: one configuration may serve both.
@@ -231,7 +231,8 @@ impl Plugin {
             entries.retain(|(key, _)| **key != *"type");
             entries.push(("type".into(), Json::Text(type_name.into())));
         }
-        Config::read(&json).map_err(|errors| errors.iter().map(|error| self.diagnose(error)).collect())
+        Config::read(&json)
+            .map_err(|errors| shown(&errors, &self.resource.source.name, |error| self.diagnose(error)))
     }
 
     /// An error of the core, with its place in the file.

@@ -1,7 +1,7 @@
 //! Holding a tree against its description.
 
 use super::description::{Field, Object, Shape};
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, and_more, is_shown};
 use crate::yaml::{Entry, Node, Source, Span, Value, other_reading};
 use egress_policy::config::nearest;
 use std::collections::HashMap;
@@ -30,8 +30,9 @@ pub(crate) fn one_document(source: &Rc<Source>) -> Result<Node, Vec<Diagnostic>>
 
 /// Every error of a document, or of a part of one; paths begin there.
 pub(crate) fn check(source: &Rc<Source>, node: &Node, shape: &Shape) -> Vec<Diagnostic> {
-    let mut reader = Reader { source, path: String::new(), errors: Vec::new() };
+    let mut reader = Reader { source, path: String::new(), found: 0, errors: Vec::new() };
     reader.value(node, shape, None);
+    reader.errors.extend(and_more(reader.found, &source.name));
     reader.errors
 }
 
@@ -39,11 +40,17 @@ struct Reader<'s> {
     source: &'s Rc<Source>,
     /// Where the reader is.
     path: String,
+    /// How many errors there are, shown or not.
+    found: usize,
     errors: Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
     fn note(&mut self, span: Span, what: impl Into<String>, help: Option<String>) {
+        self.found += 1;
+        if !is_shown(self.errors.len()) {
+            return;
+        }
         let diagnostic = Diagnostic::error(what).at(self.source, span).path(&self.path);
         self.errors.push(match help {
             Some(help) => diagnostic.help(help),

@@ -128,3 +128,28 @@ fn no_librarys_words_reach_a_user() {
         }
     }
 }
+
+/// Nobody reads a million errors, and a hostile file has them: of each file so many are shown, and the rest is counted.
+#[test]
+fn very_many_errors_are_counted() {
+    let keys: String = (0..10_050).map(|at| format!("k{at}: 1\n")).collect();
+    let (_, said) = check(&keys);
+    assert!(
+        said.contains("50 more errors are not shown") && said.contains("k9999: unknown key"),
+        "{}",
+        said.len()
+    );
+    assert!(!said.contains("k10000: "));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.yaml");
+    let wrong: String =
+        (0..10_020).map(|at| format!("- {{hosts: [a_{at}.example], over: HTTP}}\n")).collect();
+    std::fs::write(&path, format!("sites:\n{wrong}")).unwrap();
+    let output = egressctl(&["render", path.to_str().unwrap()]).output().unwrap();
+    assert!(text(&output.stderr).contains("20 more errors are not shown"));
+    let unknown = wrong.replace("over", "ovre").replace(": HTTP", ": HTTP, x: 1");
+    std::fs::write(&path, format!("sites:\n{unknown}")).unwrap();
+    let output = egressctl(&["render", path.to_str().unwrap()]).output().unwrap();
+    // Three of each: two keys that nobody knows, and one that is missing.
+    assert!(text(&output.stderr).contains("20060 more errors are not shown"));
+}
