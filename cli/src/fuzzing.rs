@@ -1,5 +1,9 @@
 //! What the fuzz targets ask of the readers: bytes never end in a panic, and nothing is accepted that nobody knows.
 
+mod logs;
+
+pub use logs::{case_table, request_log};
+
 use crate::render;
 use crate::strict;
 use crate::yaml::{Node, Source, Value, parse};
@@ -77,7 +81,12 @@ mod tests {
     use std::path::Path;
 
     type Target = fn(&[u8]);
-    const TARGETS: [(&str, Target); 2] = [("yaml_text", yaml_text), ("gateway_file", gateway_file)];
+    const TARGETS: [(&str, Target); 4] = [
+        ("yaml_text", yaml_text),
+        ("gateway_file", gateway_file),
+        ("request_log", request_log),
+        ("case_table", case_table),
+    ];
 
     fn corpus(name: &str) -> Vec<Vec<u8>> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);

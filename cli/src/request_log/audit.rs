@@ -38,15 +38,63 @@ struct Line {
     encrypted_client_hello: Option<bool>,
 }
 
-/// A line of Envoy's log in one of its two text formats:
+/// A line of Envoy's log in text, of Envoy's own format, Istio's, or one of `--log-format`:
 ///
 /// ```text
 /// [2026-11-21 10:00:00.000][12][warning][wasm] [source/extensions/common/wasm/context.cc:1195] wasm log egress-authz: {…}
 /// 2026-11-21T10:00:00.000000Z  warning  envoy wasm external/…/context.cc:1195  wasm log istio-system.egress-authz: {…}  thread=25
+/// warning wasm wasm log egress-authz: {…}
 /// ```
+///
+/// In front of the message stand time, thread, level, logger and place, each in words of its own and once; the logger is `wasm`.
 pub(super) fn in_text(line: &str, plugin: Option<&str>) -> Option<AuditLine> {
-    let message = envoy_prefix(line).or_else(|| istio_prefix(line))?;
-    in_message(message, plugin)
+    let (prefix, message) = line.split_at_checked(line.find("wasm log ")?)?;
+    let mut seen = Vec::new();
+    for word in prefix.split([' ', '\t', '[', ']']).filter(|word| !word.is_empty()) {
+        let part = Part::of(word).filter(|part| !seen.contains(part))?;
+        seen.push(part);
+    }
+    let is_once =
+        !(seen.contains(&Part::Instant) && (seen.contains(&Part::Date) || seen.contains(&Part::Time)));
+    (is_once && seen.contains(&Part::Logger)).then(|| in_message(message, plugin)).flatten()
+}
+
+/// What stands in front of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Date,
+    Time,
+    /// Both in one word.
+    Instant,
+    Thread,
+    Level,
+    /// Istio writes `envoy wasm`.
+    Envoy,
+    Logger,
+    Place,
+}
+
+impl Part {
+    fn of(word: &str) -> Option<Self> {
+        Some(match word {
+            "trace" | "debug" | "info" | "warning" | "warn" | "error" | "critical" => Self::Level,
+            "envoy" => Self::Envoy,
+            "wasm" => Self::Logger,
+            _ if word.rsplit_once(".cc:").is_some_and(|(_, line)| is_made_of(line, "")) => Self::Place,
+            _ if is_made_of(word, "") => Self::Thread,
+            _ if is_made_of(word, "-") => Self::Date,
+            _ if is_made_of(word, ":.") => Self::Time,
+            _ if is_instant(word) => Self::Instant,
+            _ => return None,
+        })
+    }
+}
+
+/// The logger's own time: Istio's has microseconds and a `Z`. An access log's, to the millisecond with a `Z`, is none.
+fn is_instant(word: &str) -> bool {
+    let fraction = word.split_once('.').map(|(_, fraction)| fraction).unwrap_or_default();
+    let is_access_log = word.ends_with('Z') && fraction.len() != "123456Z".len();
+    word.contains('T') && is_made_of(word, "-:.TZ+") && !is_access_log
 }
 
 /// A line of Envoy's log in JSON, as Istio writes it: the logger has a field of its own.
@@ -58,40 +106,9 @@ pub(super) fn in_object(object: &Object, plugin: Option<&str>) -> Option<AuditLi
     }
 }
 
-/// `[date time][thread][level][wasm] ` and, from some versions on, `[file:line] `.
-fn envoy_prefix(line: &str) -> Option<&str> {
-    let (date, rest) = line.strip_prefix('[')?.split_once("][")?;
-    let (thread, rest) = rest.split_once("][")?;
-    let (level, rest) = rest.split_once("][wasm] ")?;
-    let is_prefix = is_made_of(date, "-:. ") && is_made_of(thread, "") && is_level(level);
-    let rest = is_prefix.then_some(rest)?;
-    match rest.strip_prefix("[source/") {
-        Some(place) => place.split_once("] ").map(|(_, message)| message),
-        None => Some(rest),
-    }
-}
-
-/// `time level envoy wasm [file:line] `, with tabs between them.
-fn istio_prefix(line: &str) -> Option<&str> {
-    let (time, rest) = line.split_once(['\t', ' '])?;
-    let (level, rest) = rest.trim_start().split_once(['\t', ' '])?;
-    let rest = rest.trim_start().strip_prefix("envoy wasm")?;
-    let is_prefix = is_made_of(time, "-:.TZ") && is_level(level) && rest.starts_with(['\t', ' ']);
-    let rest = is_prefix.then(|| rest.trim_start())?;
-    if rest.starts_with("wasm log") {
-        return Some(rest);
-    }
-    let (place, message) = rest.split_once(['\t', ' '])?;
-    place.contains(".cc:").then(|| message.trim_start())
-}
-
 /// Digits, and a few characters more.
 fn is_made_of(text: &str, more: &str) -> bool {
     !text.is_empty() && text.chars().all(|character| character.is_ascii_digit() || more.contains(character))
-}
-
-fn is_level(text: &str) -> bool {
-    matches!(text, "trace" | "debug" | "info" | "warning" | "warn" | "error" | "critical")
 }
 
 /// `wasm log NAME…: JSON`, and what Istio's text format has behind it.
@@ -99,10 +116,10 @@ fn in_message(message: &str, plugin: Option<&str>) -> Option<AuditLine> {
     let (names, rest) = message.strip_prefix("wasm log ")?.split_once(": ")?;
     let is_ours = match plugin {
         Some(plugin) => names.split(' ').any(|name| name == plugin),
-        // Istio writes `<namespace>.<name>`.
+        // Istio writes `<namespace>.<name>`, and `~…` behind the name of what it translated.
         None => names.split(' ').any(|name| {
             let name = name.rsplit('.').next().unwrap_or(name);
-            name == NAME || name.strip_prefix(NAME).is_some_and(|rest| rest.starts_with('-'))
+            name == NAME || name.strip_prefix(NAME).is_some_and(|rest| rest.starts_with(['-', '~']))
         }),
     };
     if !is_ours {

@@ -86,6 +86,11 @@ fn collectors_and_loggers_are_known() {
         "2026-04-05T06:07:08.000009Z\twarning\tenvoy wasm\twasm log egress-authz egress-authz vm: {}",
         audit("older.example")
     );
+    let translated = format!(
+        "2026-04-05T06:07:08.009 warning wasm wasm log istio-system.egress-authz~istio-translated-wasmplugin: {}",
+        audit("translated.example")
+    );
+    let short = format!("warning wasm wasm log egress-authz: {}", audit("short.example"));
     let json = format!(
         r#"{{"level":"warning","time":"2026-04-05T06:07:08.000009Z","scope":"envoy wasm","msg":{},"caller":"x.cc:1","thread":"33"}}"#,
         quoted(&format!("wasm log istio-system.egress-authz: {}", audit("json.example")))
@@ -97,6 +102,8 @@ fn collectors_and_loggers_are_known() {
         envoy.clone(),
         istio,
         older,
+        translated,
+        short,
         json.clone(),
         line("plain.example"),
         format!("2026-04-05T06:07:08.000000009Z stdout F {}", line("cri.example")),
@@ -151,6 +158,8 @@ fn collectors_and_loggers_are_known() {
         "envoy",
         "istio",
         "older",
+        "translated",
+        "short",
         "json",
         "plain",
         "cri",
@@ -176,7 +185,7 @@ fn collectors_and_loggers_are_known() {
         assert!(answer.out.contains(&format!("{host}.example")), "{host}: {}\n{}", answer.out, answer.err);
     }
     assert!(
-        answer.err.contains("25 lines: 7 audit lines, 16 access log lines, 1 other line"),
+        answer.err.contains("27 lines: 9 audit lines, 16 access log lines, 1 other line"),
         "{}",
         answer.err
     );
