@@ -5,6 +5,7 @@ use crate::cases::{self, Case};
 use crate::diagnostics::Diagnostic;
 use crate::request_log::RequestLog;
 use crate::source::{Source, open_file, read_all};
+use egress_policy::config::nearest;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::rc::Rc;
@@ -73,9 +74,13 @@ fn is_table(head: &[u8]) -> bool {
         let key = quoted('"').or_else(|| quoted('\'')).unwrap_or(key.trim_end());
         let is_map = rest.is_empty() || rest.starts_with([' ', '\t', '[', '{', '\r']);
         let key = key.to_ascii_lowercase();
-        is_map
-            && (matches!(key.as_str(), "cases" | "case")
-                || egress_policy::config::nearest(&key, ["cases"].into_iter()).is_some())
+        if key == "cases" {
+            return is_map;
+        }
+        // An application says `Cause: …`, too.
+        let is_block = matches!(rest.trim_start().chars().next(), None | Some('[' | '{'));
+        let is_near = || key == "case" || nearest(&key, ["cases"].into_iter()).is_some();
+        is_map && is_block && is_near()
     })
 }
 
@@ -106,6 +111,7 @@ mod tests {
             "{\"cause\":\"x\"}",
             "GET /cases: x",
             "policies: []",
+            "cause: a timeout",
             "2026-01-01T00:00:00Z cases:",
         ] {
             assert!(!is_table(text.as_bytes()), "{text:?}");
