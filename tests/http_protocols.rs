@@ -29,6 +29,8 @@ fn main() -> ExitCode {
         trailers_pass_and_are_refused_with_their_request,
         the_denial_says_what_it_is_told_to_say,
         a_placeholder_without_a_value_is_empty,
+        a_refusal_that_teaches_stays_json,
+        a_header_that_teaches_stays_one_header,
     ];
     suite::run(|| Rig::start(&["a/x", "b/y"]), tests)
 }
@@ -343,5 +345,62 @@ fn a_placeholder_without_a_value_is_empty(rig: &mut Rig) -> Result<()> {
     ensure!(foreign.answer.header("x-namespace") == "<>", "{:?}", foreign.answer.headers);
     ensure!(foreign.answer.header("x-reason") == "untrusted_domain");
     ensure!(foreign.answer.status == 403 && foreign.reached == 0);
+    Ok(())
+}
+
+/// Whatever an owner wrote is a string of the body's JSON; gRPC clients get it as their message.
+fn a_refusal_that_teaches_stays_json(rig: &mut Rig) -> Result<()> {
+    let owner = "team \"a\", \\ \r\n\r\n\u{2028}\u{85} \u{e4}\u{1f980} {host} </script>";
+    let body = r#"{"type":"about:blank","detail":"{reason} of {owner}: {}","policy":"{policy}","rule":"{rule}","host":"{host}","ns":"{namespace}"}"#;
+    rig.policy(json!({
+        "denyResponse": {"body": body, "contentType": "application/problem+json"},
+        "policies": [
+            {"name": "no", "action": "DENY", "owner": owner, "rules": [{"to": [{"operation": {"methods": ["PUT"]}}]}]},
+            {"name": "yes", "rules": [{"from": [{"source": {"namespaces": ["a"]}}]}]},
+        ],
+    }))?;
+    for (who, method, policy, reason, owner) in
+        [("b/y", "PUT", "no", "ns[*]-policy[no]-rule[0]", owner), ("b/y", "GET", "", "no_allow_matched", "")]
+    {
+        let ask = Ask::parse(&format!("{method} http://WWW.example.com:8080/"))?;
+        for protocol in ["http/1.1", "h2"] {
+            let told = rig.over(rig.connect(who, protocol)?, |stream| {
+                if protocol == "h2" { stream.http2(&ask) } else { stream.http1(&ask) }
+            })?;
+            ensure!(told.answer.status == 403 && told.reached == 0, "{:?}", told.answer);
+            ensure!(
+                told.answer.header("content-type") == "application/problem+json",
+                "{:?}",
+                told.answer.headers
+            );
+            let json: Value = serde_json::from_str(&told.answer.text())?;
+            let rule = if policy.is_empty() { "" } else { "0" };
+            let expected = json!({
+                "type": "about:blank", "detail": format!("{reason} of {owner}: {{}}"), "policy": policy,
+                "rule": rule, "host": "www.example.com", "ns": "b",
+            });
+            ensure!(json == expected, "{json}");
+        }
+    }
+    Ok(())
+}
+
+fn a_header_that_teaches_stays_one_header(rig: &mut Rig) -> Result<()> {
+    rig.policy(json!({
+        "denyResponse": {"headers": {"x-ask": "<{owner}>"}},
+        "policies": [{"name": "no", "action": "DENY", "owner": "a\r\nset-cookie: b\r\n\r\n\u{e4}\u{0}", "rules": [{}]}],
+    }))?;
+    let ask = Ask::parse("GET http://www.example.com/")?;
+    for protocol in ["http/1.1", "h2"] {
+        let told = rig.over(rig.connect("b/y", protocol)?, |stream| {
+            if protocol == "h2" { stream.http2(&ask) } else { stream.http1(&ask) }
+        })?;
+        let wanted = "<a%0D%0Aset-cookie: b%0D%0A%0D%0A%C3%A4%00>";
+        ensure!(told.answer.header("x-ask") == wanted, "{:?}", told.answer.headers);
+        ensure!(told.answer.headers.get("set-cookie").is_none(), "{:?}", told.answer.headers);
+        ensure!(
+            told.answer.text() == "RBAC: access denied" && told.answer.header("content-type") == "text/plain"
+        );
+    }
     Ok(())
 }

@@ -226,10 +226,13 @@ struct DenyResponse {
     /// The status.
     #[schemars(range(min = 400, max = 599), extend("default" = 403))]
     status: Option<u16>,
-    /// The body, text/plain.
+    /// The body, with placeholders: {reason} {policy} {rule} {owner} {namespace} {host}.
     #[schemars(extend("default" = "RBAC: access denied"))]
     body: Option<String>,
-    /// Headers; placeholders in values: {reason} {policy} {rule} {namespace} {host}.
+    /// The body's media type. In JSON what fills a placeholder is escaped.
+    #[schemars(extend("default" = "text/plain"), regex(pattern = "^[^/;\\s]+/[^/;\\s]+ *(;.*)?$"))]
+    content_type: Option<String>,
+    /// Headers, with the same placeholders in their values.
     #[schemars(extend("minProperties" = 1))]
     headers: Option<BTreeMap<String, String>>,
 }

@@ -21,14 +21,19 @@ fn text(bytes: &[u8]) -> String {
 
 /// What a gateway file given on standard input comes to.
 fn render(short: &str) -> Result<String, String> {
+    with_input(&["render", "-"], short)
+}
+
+/// What a command writes of its standard input.
+fn with_input(arguments: &[&str], input: &str) -> Result<String, String> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_egressctl"))
-        .args(["render", "-"])
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(short.as_bytes()).unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
@@ -397,4 +402,30 @@ fn a_workload_selector_needs_to_be_told() {
         "{refused}"
     );
     assert!(text(&output.stdout).is_empty());
+}
+
+/// One switch, and refusals are those that docs/language.md shows; without it nothing is said of them.
+#[test]
+fn problem_details_are_one_switch() {
+    let file = |more: &str| format!("rules: [{{name: a, to: [{{hosts: [a.example], over: HTTP}}]}}]\n{more}");
+    let plain = render(&file("")).unwrap();
+    assert!(!plain.contains("denyResponse"), "{plain}");
+    assert_eq!(render(&file("problemDetails: false")).unwrap(), plain);
+
+    let page = fs::read_to_string(repository().join("docs/language.md")).unwrap();
+    let shown = page.split("```yaml\n").find(|block| block.contains("contentType: application/problem+json"));
+    let shown = shown.unwrap().split("```").next().unwrap();
+    let body = |arguments: &[&str], input: &str, pointer: &str| -> serde_json::Value {
+        let json: serde_json::Value = serde_json::from_str(&with_input(arguments, input).unwrap()).unwrap();
+        let items = json["items"].as_array().cloned().unwrap_or_else(|| vec![json.clone()]);
+        let mut bodies = items.iter().filter_map(|item| item.pointer(pointer)?.as_str());
+        serde_json::from_str(bodies.next().unwrap()).unwrap()
+    };
+    let input = file("problemDetails: true");
+    let written = body(&["render", "-", "--format", "json"], &input, "/spec/pluginConfig/denyResponse/body");
+    assert_eq!(written, body(&["unpack", "-", "--format", "json"], shown, "/denyResponse/body"));
+    let said = render(&file("problemDetails: true\nconfig: {denyResponse: {status: 451}}")).unwrap_err();
+    assert!(said.contains("keep one of them") && said.contains("<stdin>:2:"), "{said}");
+    let said = render(&file("problemDetails: yes please")).unwrap_err();
+    assert!(said.contains("problemDetails: true or false is wanted"), "{said}");
 }

@@ -7,17 +7,15 @@ use egress_policy::{Facts, Reason};
 /// Answers with `denyResponse`; gRPC clients get `grpc-status: 7`, whatever the status.
 pub(crate) fn deny(stream: &dyn Stream, response: &DenyResponse, facts: &Facts<'_>, reason: &Reason<'_>) {
     let fill = |placeholder| fill(placeholder, facts, reason);
-    let headers: Vec<_> =
-        response.headers.iter().map(|(name, template)| (&**name, template.render(fill))).collect();
     let details = format!("egress_authz_denied[{reason}]");
-    send(stream, response.status, &details, &response.body, &headers);
+    send(stream, response.status, &details, &response.body(&fill), &response.headers(&fill));
 }
 
 /// Answers where no configuration was ever accepted.
 pub(crate) fn without_configuration(stream: &dyn Stream) {
     let response = DenyResponse::default();
     let details = format!("egress_authz_denied[{}]", Reason::AttributeUnavailable);
-    send(stream, response.status, &details, &response.body, &[]);
+    send(stream, response.status, &details, &response.body(&|_| String::new()), &[]);
 }
 
 fn send(stream: &dyn Stream, status: u16, details: &str, body: &str, headers: &[(&str, String)]) {
@@ -33,6 +31,9 @@ fn fill(placeholder: Placeholder, facts: &Facts<'_>, reason: &Reason<'_>) -> Str
         Placeholder::Reason => reason.to_string(),
         Placeholder::Policy => rule.map(|rule| rule.policy.name.to_string()).unwrap_or_default(),
         Placeholder::Rule => rule.map(|rule| rule.rule.to_string()).unwrap_or_default(),
+        Placeholder::Owner => {
+            rule.and_then(|rule| rule.policy.owner.as_deref()).unwrap_or_default().to_owned()
+        }
         Placeholder::Namespace => {
             facts.peer().ok().and_then(|peer| peer.namespace()).unwrap_or_default().to_owned()
         }

@@ -4,7 +4,7 @@ use super::Valid;
 use crate::diagnostics::Diagnostic;
 use crate::source::{Node, PluginKind, Value};
 use egress_policy::Config;
-use egress_policy::config::{Effect, Mode};
+use egress_policy::config::{Effect, Mode, Placeholder, nearest};
 use egress_policy::rules::{Comparison, HostEntry};
 use std::collections::HashSet;
 
@@ -29,6 +29,12 @@ pub(super) fn findings(valid: &Valid<'_>) -> Vec<Diagnostic> {
         let path = format!("hostSets.{}", set.name);
         findings.push(plugin.warn(&path, format!("no policy uses @{}", set.name)));
     }
+    if let Some(response) = plugin.config.get("denyResponse") {
+        placeholders(response, "denyResponse", &mut |path, word, meant| {
+            let what = format!("`{word}` is no placeholder, and stays as it is");
+            findings.push(plugin.warn(path, what).help(format!("write `{meant}`")));
+        });
+    }
     if !plugin.bundled {
         findings.extend(size(valid));
     }
@@ -39,6 +45,28 @@ pub(super) fn findings(valid: &Valid<'_>) -> Vec<Diagnostic> {
         });
     }
     findings
+}
+
+/// Words in braces that are nearly placeholders.
+fn placeholders(node: &Node, path: &str, found: &mut impl FnMut(&str, &str, &str)) {
+    match &node.value {
+        Value::Map(entries) => {
+            for entry in entries {
+                placeholders(&entry.value, &format!("{path}.{}", entry.key), found);
+            }
+        }
+        Value::Text(text) => {
+            for (start, _) in text.text.match_indices('{') {
+                let rest = text.text.get(start..).unwrap_or_default();
+                let word = rest.find('}').and_then(|end| rest.get(..=end)).unwrap_or_default();
+                let is_one = Placeholder::words().any(|known| known == word);
+                if let Some(meant) = nearest(word, Placeholder::words()).filter(|_| !is_one) {
+                    found(path, word, meant);
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The names of the host sets that some policy refers to.

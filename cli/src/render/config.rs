@@ -15,6 +15,9 @@ const TRANSPORTS: [(Transport, &str, &str); 3] = [
     (Transport::Passthrough, "passthrough", "NETWORK"),
 ];
 
+/// A refusal by RFC 9457; docs/language.md shows it.
+const PROBLEM: &str = r#"{"type":"about:blank","title":"Forbidden","status":403,"detail":"The egress gateway refused {host}: {reason}","reason":"{reason}","policy":"{policy}","rule":"{rule}","owner":"{owner}","namespace":"{namespace}","host":"{host}"}"#;
+
 /// The configuration, without its `type`.
 pub(super) fn plugin_config(
     spec: &GatewaySpec,
@@ -62,6 +65,15 @@ pub(super) fn plugin_config(
     }
     let (own_policies, mut entries): (Vec<_>, Vec<_>) =
         own.0.into_iter().partition(|(key, _)| **key == *"policies");
+    if spec.problem_details {
+        if entries.iter().any(|(key, _)| **key == *"denyResponse") {
+            let what = "it writes `denyResponse`, and `config` has one, too: keep one of them";
+            let (path, place) = ("problemDetails", place("problemDetails"));
+            return Err(vec![Diagnostic::error(what).at(source, place).path(path)]);
+        }
+        let told = obj! {"contentType": "application/problem+json", "body": PROBLEM};
+        entries.push(("denyResponse".into(), told));
+    }
     let mut policies = made;
     for (_, more) in own_policies {
         match more {

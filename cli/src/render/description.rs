@@ -26,6 +26,11 @@ static FILE: Object = Object::new(
             &Shape::List(&Shape::Text),
             "Namespaces whose pods may not leave the cluster but through the gateway, beside those that rules name.",
         ),
+        Field::new(
+            "problemDetails",
+            &Shape::Bool,
+            "Refusals over HTTP are application/problem+json and name the reason, the policy and its owner (default false).",
+        ),
         Field::new("config", &Shape::Other, "More of the pluginConfig: settings, host sets, policies."),
     ],
 );

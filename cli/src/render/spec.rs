@@ -24,6 +24,9 @@ pub(crate) struct GatewaySpec {
     /// Namespaces whose pods may not leave the cluster but through the gateway, beside those that rules name.
     #[serde(default)]
     pub(super) confine: Vec<String>,
+    /// Refusals over HTTP are application/problem+json.
+    #[serde(default)]
+    pub(super) problem_details: bool,
     /// More of the pluginConfig: settings, host sets, policies.
     #[serde(skip)]
     pub(super) config: Option<Json>,

@@ -67,7 +67,7 @@ fn everything() -> Value {
         "unauthenticated": "DENY", "sniMismatch": "DRY_RUN", "encryptedClientHello": "ALLOW", "pathReadings": "LITERAL",
         "privateAddresses": "DENY", "privateUpstreams": "ALLOW", "routeMismatch": "DENY", "reportAllowed": false,
         "recheckConnections": true,
-        "denyResponse": {"status": 403, "body": "no", "headers": {"x-egress-policy": "{policy}"}},
+        "denyResponse": {"status": 403, "body": "no", "contentType": "text/html", "headers": {"x-egress-policy": "{policy}"}},
         "hostSets": {"search": ["www.google.com", "*.googleapis.com"]},
         "policies": [
             {
@@ -194,6 +194,7 @@ fn invalid_configurations_do_not_validate() {
         json!({"denyResponse": {"status": 200}}),
         json!({"denyResponse": {"status": "403"}}),
         json!({"denyResponse": {"headers": {"a": 1}}}),
+        json!({"denyResponse": {"contentType": "json"}}),
         json!({"hostSets": {}}),
         json!({"hostSets": {"a": []}}),
         json!({"hostSets": {"A": ["a.example"]}}),

@@ -11,13 +11,15 @@ mod reader;
 mod response;
 mod rules;
 mod settings;
+mod template;
 
 use bundle::unpack_with_text;
 pub use bundle::{MAX_VALUES, unpack, values_in};
 pub use error::{ConfigError, Problem};
 pub use json::{Json, Object};
-pub use response::{DenyResponse, Placeholder, Template};
+pub use response::DenyResponse;
 pub use settings::{Effect, Guard, Mode, Settings, Unauthenticated};
+pub use template::Placeholder;
 
 use crate::rules::{HostSet, Policy};
 pub use reader::nearest;

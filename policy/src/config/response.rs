@@ -2,12 +2,13 @@
 
 use super::error::Problem;
 use super::json::{Json, number_text};
-use super::reader::{Entries, Path, Reader, nearest};
+use super::reader::{Entries, Path, Reader};
+use super::template::{Inside, Placeholder, Template};
 use crate::Fault;
 use crate::patterns::is_token_byte;
 
-const KEYS: &[&str] = &["status", "body", "headers"];
-const PLACEHOLDERS: &[&str] = &["reason", "policy", "rule", "namespace", "host"];
+const KEYS: &[&str] = &["status", "body", "contentType", "headers"];
+const CONTENT_TYPE: &str = "content-type";
 /// What Envoy's native filter answers, to the byte.
 const DEFAULT_BODY: &str = "RBAC: access denied";
 /// Fields that frame the message or belong to the connection (RFC 9110, 7.6.1); a filter that sets one breaks both.
@@ -23,94 +24,39 @@ const FORBIDDEN_HEADERS: &[&str] = &[
     "upgrade",
 ];
 
-/// The answer to a refused request.
+/// The answer to a refused HTTP request; its default is what Envoy's native filter answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DenyResponse {
     /// The status, 400 to 599.
     pub status: u16,
-    /// The body.
-    pub body: Box<str>,
-    /// Header names, lower case, and their templates.
-    pub headers: Vec<(Box<str>, Template)>,
-}
-
-/// A header value with placeholders.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template(Vec<Piece>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
-    Text(Box<str>),
-    Placeholder(Placeholder),
-}
-
-/// What a placeholder stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Placeholder {
-    /// `{reason}`
-    Reason,
-    /// `{policy}`
-    Policy,
-    /// `{rule}`
-    Rule,
-    /// `{namespace}`: the peer's.
-    Namespace,
-    /// `{host}`
-    Host,
+    body: Template,
+    /// What the body's placeholders must not break out of.
+    body_inside: Inside,
+    /// Header names, lower case, and their values; `contentType` is one of them.
+    headers: Vec<(Box<str>, Template)>,
 }
 
 impl Default for DenyResponse {
     fn default() -> Self {
-        Self { status: 403, body: DEFAULT_BODY.into(), headers: Vec::new() }
+        Self {
+            status: 403,
+            body: Template::parse(DEFAULT_BODY),
+            body_inside: Inside::Text,
+            headers: Vec::new(),
+        }
     }
 }
 
-impl Template {
-    /// The value, each placeholder replaced by what `fill` says.
-    pub fn render(&self, fill: impl Fn(Placeholder) -> String) -> String {
-        self.0
-            .iter()
-            .map(|piece| match piece {
-                Piece::Text(text) => text.to_string(),
-                Piece::Placeholder(placeholder) => fill(*placeholder),
-            })
-            .collect()
+impl DenyResponse {
+    /// The body, its placeholders filled.
+    pub fn body(&self, fill: &dyn Fn(Placeholder) -> String) -> String {
+        self.body.render(self.body_inside, fill)
     }
 
-    fn parse(text: &str) -> Result<Self, Fault> {
-        if text.bytes().any(|byte| byte != b'\t' && (byte < b' ' || byte == 0x7f)) {
-            return Err(Fault::new("a header value has no control characters"));
-        }
-        let mut pieces = Vec::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('{') {
-            let Some((word, after)) = after.split_once('}') else {
-                return Err(Fault::new("a `{` without its `}`"));
-            };
-            pieces.push(Piece::Text(before.into()));
-            pieces.push(Piece::Placeholder(placeholder(word)?));
-            rest = after;
-        }
-        pieces.push(Piece::Text(rest.into()));
-        Ok(Self(pieces))
+    /// The headers, names in lower case, their placeholders filled. Without `content-type` the body is text/plain.
+    pub fn headers(&self, fill: &dyn Fn(Placeholder) -> String) -> Vec<(&str, String)> {
+        self.headers.iter().map(|(name, value)| (&**name, value.render(Inside::Header, fill))).collect()
     }
-}
-
-fn placeholder(word: &str) -> Result<Placeholder, Fault> {
-    Ok(match word {
-        "reason" => Placeholder::Reason,
-        "policy" => Placeholder::Policy,
-        "rule" => Placeholder::Rule,
-        "namespace" => Placeholder::Namespace,
-        "host" => Placeholder::Host,
-        _ => {
-            let what = format!("`{{{word}}}` is no placeholder; there are {{{}}}", PLACEHOLDERS.join("}, {"));
-            return Err(match nearest(word, PLACEHOLDERS.iter().copied()) {
-                Some(nearest) => Fault::with_repair(what, format!("write `{{{nearest}}}`")),
-                None => Fault::new(what),
-            });
-        }
-    })
 }
 
 pub(super) fn read(reader: &mut Reader, top: &Entries<'_>) -> DenyResponse {
@@ -133,12 +79,66 @@ pub(super) fn read(reader: &mut Reader, top: &Entries<'_>) -> DenyResponse {
     if let Some(json) = entries.get("body")
         && let Some(body) = reader.text(json, &path.key("body"))
     {
-        response.body = body.into();
+        response.body = Template::parse(body);
     }
     if let Some(json) = entries.get("headers") {
         response.headers = read_headers(reader, json, &path.key("headers"));
     }
+    if let Some(json) = entries.get("contentType") {
+        read_content_type(reader, json, &path.key("contentType"), &mut response.headers);
+    }
+    if response.headers.iter().any(|(name, value)| **name == *CONTENT_TYPE && is_json(value)) {
+        response.body_inside = Inside::Json;
+        check_json(reader, &path.key("body"), &response);
+    }
     response
+}
+
+fn read_content_type(
+    reader: &mut Reader,
+    json: &Json,
+    path: &Path<'_>,
+    headers: &mut Vec<(Box<str>, Template)>,
+) {
+    let Some(text) = reader.text(json, path) else {
+        return;
+    };
+    if headers.iter().any(|(name, _)| **name == *CONTENT_TYPE) {
+        let what = "the header `content-type` says it, too";
+        reader.fault(path, text, Fault::with_repair(what, "write one of them"));
+        return;
+    }
+    let essence = text.split(';').next().unwrap_or_default().trim_end();
+    let is_type = essence.split_once('/').is_some_and(|(kind, subtype)| {
+        [kind, subtype].iter().all(|part| !part.is_empty() && part.bytes().all(is_token_byte))
+    });
+    if !is_type || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        let what = "not a media type";
+        reader.fault(path, text, Fault::with_repair(what, "write one like `application/problem+json`"));
+        return;
+    }
+    headers.push((CONTENT_TYPE.into(), Template::parse(text)));
+}
+
+/// Whether a content type is one of JSON.
+fn is_json(content_type: &Template) -> bool {
+    let written = content_type.render(Inside::Header, &|_| String::new()).to_ascii_lowercase();
+    let essence = written.split(';').next().unwrap_or_default().trim();
+    essence == "application/json" || essence.ends_with("+json")
+}
+
+/// What is said to be JSON is JSON, whatever fills it.
+fn check_json(reader: &mut Reader, path: &Path<'_>, response: &DenyResponse) {
+    let body = response.body(&|_| String::new());
+    if !response.body.is_quoted() {
+        let what = "in JSON a placeholder stands within the quotes of a string";
+        reader.fault(path, &body, Fault::with_repair(what, "write `\"{reason}\"`"));
+    } else if let Err(error) = serde_json::from_slice::<Json>(body.as_bytes()) {
+        let (line, column) = (error.line(), error.column());
+        let what =
+            format!("the content type says JSON, and from line {line}, column {column} on this is none");
+        reader.fault(path, &body, Fault::new(what));
+    }
 }
 
 fn read_status(reader: &mut Reader, json: &Json, path: &Path<'_>) -> Option<u16> {
@@ -188,10 +188,11 @@ fn read_headers(reader: &mut Reader, json: &Json, path: &Path<'_>) -> Vec<(Box<s
         let Some(text) = reader.text(value, &path) else {
             continue;
         };
-        match Template::parse(text) {
-            Ok(template) => headers.push((folded.into(), template)),
-            Err(fault) => reader.fault(&path, text, fault),
+        if text.bytes().any(|byte| byte != b'\t' && (byte < b' ' || byte == 0x7f)) {
+            reader.fault(&path, text, Fault::new("a header value has no control characters"));
+            continue;
         }
+        headers.push((folded.into(), Template::parse(text)));
     }
     headers
 }

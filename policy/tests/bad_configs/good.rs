@@ -36,9 +36,9 @@ fn the_defaults_are_the_contracts() {
     assert!(!settings.report_allowed);
     assert!(settings.recheck_connections);
     assert_eq!(settings.deny_response.status, 403);
-    assert_eq!(&*settings.deny_response.body, "RBAC: access denied");
-    assert_eq!(settings.deny_response.body.len(), 19);
-    assert!(settings.deny_response.headers.is_empty());
+    let body = settings.deny_response.body(&|_| panic!("no placeholder"));
+    assert_eq!((&*body, body.len()), ("RBAC: access denied", 19));
+    assert_eq!(settings.deny_response.headers(&|_| String::new()), []);
     assert_eq!(good(r#"{"type": "NETWORK"}"#).settings.route_mismatch, Guard::Deny);
 }
 
@@ -75,19 +75,37 @@ fn every_setting_is_read() {
     assert_eq!(settings.private_upstreams, Effect::Deny);
     assert_eq!(settings.route_mismatch, Guard::DryRun);
     assert!(settings.report_allowed && !settings.recheck_connections);
-    assert_eq!((settings.deny_response.status, &*settings.deny_response.body), (599, ""));
-    let names: Vec<_> = settings.deny_response.headers.iter().map(|(name, _)| &**name).collect();
-    assert_eq!(names, ["x-a", "content-type"]);
+    let fill = |_| String::new();
+    assert_eq!((settings.deny_response.status, &*settings.deny_response.body(&fill)), (599, ""));
+    let headers = settings.deny_response.headers(&fill);
+    assert_eq!(headers, [("x-a", String::new()), ("content-type", "text/html".to_owned())]);
 }
 
+/// Both are filled; a value stays inside of what it fills, by the kind of that.
 #[test]
-fn headers_of_the_refusal_are_filled_in() {
-    let config = good(
-        r#"{"denyResponse": {"headers": {"x": "{reason}|{policy}|{rule}|{namespace}|{host}|} plain"}}}"#,
-    );
-    let (_, template) = &config.settings.deny_response.headers[0];
-    let rendered = template.render(|placeholder| format!("{placeholder:?}"));
-    assert_eq!(rendered, "Reason|Policy|Rule|Namespace|Host|} plain");
+fn the_refusal_is_filled_in() {
+    let fill = |placeholder| format!("{placeholder:?}: \"100%\"\r\n\u{e4}\\");
+    let headers = r#""headers": {"X": "{reason}|{owner}|{polcy}|} plain {host"}"#;
+    let header = "Reason: \"100%25\"%0D%0A%C3%A4\\|Owner: \"100%25\"%0D%0A%C3%A4\\|{polcy}|} plain {host";
+    let in_json = r#"{"a": {"b": "Policy: \u0022100%\u0022\u000d\u000a\u00e4\u005c"}}"#;
+    let in_text = "{\"a\": {\"b\": \"Policy: \"100%\"\r\n\u{e4}\\\"}}";
+    for (content_type, body) in [
+        (None, in_text),
+        (Some("text/html; charset=utf-8"), in_text),
+        (Some("application/json"), in_json),
+        (Some("application/problem+json;charset=utf-8"), in_json),
+        (Some("Application/JSON"), in_json),
+        (Some("application/vnd.a+json"), in_json),
+    ] {
+        let said = content_type.map(|text| format!(r#", "contentType": "{text}""#)).unwrap_or_default();
+        let written = r#""body": "{\"a\": {\"b\": \"{policy}\"}}""#;
+        let config = good(&format!(r#"{{"denyResponse": {{{headers}, {written}{said}}}}}"#));
+        let response = &config.settings.deny_response;
+        assert_eq!(response.body(&fill), body, "{content_type:?}");
+        let mut expected = vec![("x", header.to_owned())];
+        expected.extend(content_type.map(|text| ("content-type", text.to_owned())));
+        assert_eq!(response.headers(&fill), expected);
+    }
 }
 
 #[test]
