@@ -11,7 +11,7 @@ use egress_tests::rig::{Rig, Told, allow_all};
 use egress_tests::{raw, suite, tests};
 use serde_json::{Value, json};
 
-/// The names that the contract gives the fields of a line (section 6), and the protocol's own.
+/// The names that docs/diagnosing.md gives the fields of a line, and the protocol's own.
 const FIELDS: [&str; 16] = [
     "audit",
     "config",

@@ -120,7 +120,7 @@ fn check(exported: &Exported, expr: &str) -> Result<()> {
             let values: Vec<_> =
                 found.iter().filter_map(|metric| metric.get(&matcher.name)).flatten().collect();
             ensure!(!values.is_empty(), "{selector}: no label {}", matcher.name);
-            // The words of reasons are the contract's; a verdict is one that was seen.
+            // The words of reasons are those of docs/language.md#reasons; a verdict is one that was seen.
             if matcher.name == "verdict" && matches!(matcher.op, MatchOp::Equal) {
                 let words = ["allow", "deny", "would_allow", "would_deny"];
                 ensure!(words.contains(&matcher.value.as_str()), "{selector}: no verdict {}", matcher.value);

@@ -1,6 +1,6 @@
 //! Updates while the gateway works: nobody notices, nothing is decided by two configurations, nothing is left behind.
 //!
-//! Short by default; `make soak` sets `EGRESS_SOAK=1` and runs it at the full length.
+//! Short by default; `make soak` sets `EGRESS_SOAK=1` and runs it at full length.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

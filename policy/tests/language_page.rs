@@ -3,8 +3,62 @@
 use egress_policy::rules::{ATTRIBUTES, Attribute, Values};
 use egress_policy::{Config, Protocol};
 use serde_json::Value;
+use std::path::{Path, PathBuf};
 
 const PAGE: &str = include_str!("../../docs/language.md");
+
+/// Sources and pages of the folders that cite the page, by path.
+fn citing() -> Vec<(PathBuf, String)> {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut folders: Vec<_> = ["policy", "filter", "cli", "src", "docs", "tests"]
+        .iter()
+        .map(|name| repository.join(name))
+        .collect();
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "md") {
+                files.push((path.clone(), std::fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    files
+}
+
+/// An anchor as GitHub makes it of a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+/// Code and pages cite a section by its anchor, and the section is there.
+#[test]
+fn every_section_that_is_cited_is_there() {
+    let prose: String = PAGE.split("```").step_by(2).collect();
+    let anchors: Vec<_> = prose.lines().filter(|line| line.starts_with('#')).map(anchor).collect();
+    let mut cited = 0;
+    for (path, text) in citing() {
+        for part in text.split("language.md#").skip(1) {
+            let wanted: String =
+                part.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect();
+            if wanted.is_empty() {
+                continue; // This file's own text.
+            }
+            assert!(anchors.contains(&wanted), "{}: language.md has no #{wanted}", path.display());
+            cited += 1;
+        }
+    }
+    assert!(cited >= 15, "{cited} citations");
+    // Numbered without a gap, so that a number says where.
+    let numbered = prose.lines().filter_map(|line| line.strip_prefix("## "));
+    for (at, heading) in numbered.enumerate() {
+        assert!(heading.starts_with(&format!("{}. ", at + 1)), "{heading}");
+    }
+}
 
 /// The blocks of a language on the page.
 fn blocks(language: &str) -> Vec<&'static str> {

@@ -1,4 +1,4 @@
-//! A host as the contract knows it: a DNS name in one spelling, or an IP literal.
+//! A host (docs/language.md#3-what-is-asked-for): a DNS name in one spelling, or an IP literal.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -183,7 +183,7 @@ mod tests {
         PathPattern::parse(pattern).unwrap().matches(path.as_bytes())
     }
 
-    /// The vectors of Istio's own integration test (`istio-facts`, 2.3).
+    /// The vectors of Istio's own integration test (`tests/integration/security/authz_test.go`).
     #[test]
     fn templates_as_istio_tests_them() {
         let patterns = ["/allow/admin/{**}", "/foo/{*}/bar/{**}", "/store/{**}/cart"];

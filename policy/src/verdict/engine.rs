@@ -156,7 +156,7 @@ impl Engine {
         !self.expiries.is_empty()
     }
 
-    /// The steps of section 5.
+    /// The steps of docs/language.md#5-the-verdict.
     fn judge<'e>(&'e self, facts: &Facts<'_>, view: View, trace: &mut impl Trace) -> Verdict<'e> {
         match self.evaluate_policies(facts, view, trace) {
             Verdict { effect: Effect::Allow, reason } => match self.routing_guards(facts, view, trace) {

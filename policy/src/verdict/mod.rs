@@ -1,4 +1,4 @@
-//! The verdict: the steps of the contract's section 5, first hit decides.
+//! The verdict: the steps of docs/language.md#5-the-verdict, first hit decides.
 
 mod decision;
 mod engine;

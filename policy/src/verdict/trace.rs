@@ -3,7 +3,7 @@
 use crate::rules::Policy;
 use crate::truth::Truth;
 
-/// A step of the verdict, in the order of the contract's section 5.
+/// A step of the verdict, in the order of docs/language.md#5-the-verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Who is asking.

@@ -20,7 +20,7 @@ fn nothing_at_all_is_the_empty_object() {
 }
 
 #[test]
-fn the_defaults_are_the_contracts() {
+fn the_defaults_are_those_of_the_page() {
     let settings = good("{}").settings;
     assert_eq!(settings.protocol, Protocol::Http);
     assert_eq!(settings.mode, Mode::Enforce);
@@ -43,7 +43,7 @@ fn the_defaults_are_the_contracts() {
 }
 
 #[test]
-fn a_policys_defaults_are_the_contracts() {
+fn a_policys_defaults_are_those_of_the_page() {
     let config = good(r#"{"policies": [{"name": "p"}]}"#);
     let policy = &config.policies[0];
     assert_eq!(policy.action, Action::Allow);

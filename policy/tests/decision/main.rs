@@ -1,4 +1,4 @@
-//! The decision, held against the contract: named cases by topic, and random ones against a second evaluator.
+//! The decision, held against docs/language.md: named cases by topic, and random ones against a second evaluator.
 
 #![expect(
     clippy::unwrap_used,

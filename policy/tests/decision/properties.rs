@@ -192,7 +192,7 @@ proptest! {
     }
 }
 
-/// The steps of the contract's section 5, in its order.
+/// The steps of docs/language.md#5-the-verdict, in its order.
 const STEPS: &[Step] = &[
     Step::Peer,
     Step::Host,

@@ -275,7 +275,7 @@ pub(crate) fn engine(config: &Value) -> Engine {
     }
 }
 
-/// What a decision says: verdict and second verdict in the contract's words, and the AUDIT rules.
+/// What a decision says: verdict and second verdict in the words of docs/language.md#reasons, and the AUDIT rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
     pub(crate) verdict: String,

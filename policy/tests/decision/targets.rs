@@ -55,7 +55,7 @@ pub(crate) fn configuration(data: &[u8]) {
     }
 }
 
-/// Any bytes as an authority, an address or a server name, beside a second reading of the contract.
+/// Any bytes as an authority, an address or a server name, beside a second reading of docs/language.md#3-what-is-asked-for.
 pub(crate) fn authority(data: &[u8]) {
     let ours = Authority::parse(data).ok();
     let theirs = names::authority(data);

@@ -1,4 +1,4 @@
-//! A second evaluator, written from the contract alone: no index, no laziness, no compiled patterns.
+//! A second evaluator, written from docs/language.md alone: no index, no laziness, no compiled patterns.
 //!
 //! It reads the raw JSON of a *valid* configuration and the plain fields of a request, and answers in the
 //! words that the outside sees. It shares no matching code with the crate.
@@ -19,7 +19,7 @@ use truth::{FALSE, TRUE};
 /// One verdict: whether the traffic passes, and why.
 type Verdict = (bool, String);
 
-/// What the contract says about a request.
+/// What the language says about a request.
 pub(crate) fn decide(config: &Value, request: &Request) -> Said {
     let audit = audit(config, request);
     let words = |(allowed, reason): &Verdict| {
@@ -105,7 +105,7 @@ fn name(policy: &Value, rule: usize) -> String {
     format!("ns[{namespace}]-policy[{}]-rule[{rule}]", policy["name"].as_str().unwrap())
 }
 
-/// Section 2: the peer, or the reason why it is refused.
+/// docs/language.md#2-who-is-asking: the peer, or the reason why it is refused.
 fn peer(config: &Value, request: &Request) -> (Peer, Option<&'static str>) {
     let unclear = |reason| (Peer::Unclear, Some(reason));
     let named = |name: &[u8]| match names::workload(name) {
@@ -133,7 +133,7 @@ fn peer(config: &Value, request: &Request) -> (Peer, Option<&'static str>) {
     }
 }
 
-/// Section 3: the host, if one is known, or the reason why the request is refused.
+/// docs/language.md#3-what-is-asked-for: the host, if one is known, or the reason why the request is refused.
 fn asked(request: &Request) -> Result<Option<(Host, Option<u16>)>, &'static str> {
     match &request.begin {
         Begin::Http => match &request.authority {
@@ -192,7 +192,7 @@ fn audit(config: &Value, request: &Request) -> Vec<String> {
     matched
 }
 
-/// Section 5. `dry_run`: whatever is in DRY_RUN is enforced.
+/// docs/language.md#5-the-verdict. `dry_run`: whatever is in DRY_RUN is enforced.
 fn judge(config: &Value, request: &Request, dry_run: bool) -> Verdict {
     let (allowed, reason) = steps(config, request, dry_run);
     if allowed || reason != "no_allow_matched" {

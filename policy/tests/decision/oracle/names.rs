@@ -1,4 +1,4 @@
-//! Names, read the slow way: by characters and lists, from the text of the contract's sections 2 and 3.
+//! Names, read the slow way: by characters and lists, from docs/language.md#2-who-is-asking and #3-what-is-asked-for.
 
 /// An address; IPv4-mapped IPv6 addresses are IPv4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The readings of a path, by the letter of the contract: every way, one after the other, and none left out for being idle.
+//! The readings of a path, by the letter of docs/language.md#paths: every way, one after the other, and none left out for being idle.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Whether a rule matches: section 4, over the raw JSON of the configuration.
+//! Whether a rule matches: docs/language.md#4-rules, over the raw JSON of the configuration.
 
 use super::names::{self, Host, Workload};
 use super::patterns;

@@ -1,4 +1,4 @@
-//! Section 3, other strings, and every field with its twin.
+//! docs/language.md#other-strings, and every field with its twin.
 
 use super::{ALLOWED, NO_ALLOW, admits, allow_from, allow_to, allow_when, http_config, verdict, with};
 use crate::support::{Answer, Request, http, there};

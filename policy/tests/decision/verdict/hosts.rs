@@ -1,4 +1,4 @@
-//! Section 3: the host of a request, and patterns in `hosts`.
+//! docs/language.md#3-what-is-asked-for: the host of a request, and patterns in `hosts`.
 
 use super::{NO_ALLOW, admits, allow_all, allow_to, http_config, verdict, with};
 use crate::support::{Answer, http};

@@ -1,4 +1,4 @@
-//! Section 4: what cannot be told, and what becomes of it.
+//! docs/language.md#what-cannot-be-told: what cannot be told, and what becomes of it.
 
 use super::{DENIED, NO_ALLOW, allow_all, audited, deny_to, http_config, network_config, verdict, with};
 use crate::support::{Answer, Request, http, tls};

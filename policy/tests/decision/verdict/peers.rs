@@ -1,4 +1,4 @@
-//! Section 2: who is asking.
+//! docs/language.md#2-who-is-asking.
 
 use super::{NO_ALLOW, allow_all, allow_from, allow_when, http_config, verdict, with};
 use crate::support::{Answer, http, there};

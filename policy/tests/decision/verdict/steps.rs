@@ -1,4 +1,4 @@
-//! Section 5: the order of the steps, scoping, and who is named.
+//! docs/language.md#5-the-verdict: the order of the steps, scoping, and who is named.
 
 use super::{NO_ALLOW, allow_all, http_config, network_config, verdict, with};
 use crate::support::{http, tls};
