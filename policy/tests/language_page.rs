@@ -1,5 +1,7 @@
 //! `docs/language.md` says what the parser accepts: its examples are good, and it leaves no key out.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use egress_policy::rules::{ATTRIBUTES, Attribute, Values};
 use egress_policy::{Config, Protocol};
 use serde_json::Value;
