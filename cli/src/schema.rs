@@ -4,7 +4,7 @@
 //! editors show.
 #![expect(dead_code, reason = "only their schema is used")]
 
-use egress_policy::rules::{ATTRIBUTES, Attribute, Part, Values};
+use egress_policy::rules::{ATTRIBUTES, Attribute, RulePart, Values};
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -305,7 +305,7 @@ impl JsonSchema for Source {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        fields(Part::Source, "Who asks: all of these fields.", generator)
+        fields(RulePart::Source, "Who asks: all of these fields.", generator)
     }
 }
 
@@ -318,12 +318,12 @@ impl JsonSchema for Operation {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        fields(Part::Operation, "What is asked for: all of these fields.", generator)
+        fields(RulePart::Operation, "What is asked for: all of these fields.", generator)
     }
 }
 
 /// The fields of a part of a rule, from the table of attributes.
-fn fields(part: Part, description: &str, generator: &mut SchemaGenerator) -> Schema {
+fn fields(part: RulePart, description: &str, generator: &mut SchemaGenerator) -> Schema {
     let mut properties = Map::new();
     for (attribute, field) in Attribute::fields_of(part) {
         let only = if attribute.only == Some(egress_policy::Protocol::Http) { "HTTP: " } else { "" };

@@ -308,7 +308,7 @@ fn without_query(target: &[u8]) -> &[u8] {
     target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default()
 }
 
-/// What the cell holds, or what the host answers where the reach goes that far.
+/// What the cell holds, or what the host answers where `fetch` goes that far.
 fn look<T>(
     cell: &OnceCell<Read<T>>,
     fetch: Fetch,

@@ -61,7 +61,7 @@ impl Readings {
         };
         let texts = [path, &once, &twice];
         let has = |byte: u8| texts.iter().any(|text| text.contains(&byte));
-        let mut found = Found { path, texts: Vec::new() };
+        let mut found = OtherReadings { path, texts: Vec::new() };
         let strips: &[bool] = if has(b';') { &[false, true] } else { &[false] };
         let backslashes: &[Backslash] = match (has(b'\\'), has(b';')) {
             (false, _) => &[Backslash::Never],
@@ -103,12 +103,12 @@ fn may_be_read_twice(path: &[u8]) -> bool {
 }
 
 /// The readings of a path so far, without the path as it is written.
-struct Found<'p> {
+struct OtherReadings<'p> {
     path: &'p [u8],
     texts: Vec<Vec<u8>>,
 }
 
-impl Found<'_> {
+impl OtherReadings<'_> {
     /// The path with percent encoding taken away not at all, once, and twice. `before`: segment parameters are taken away
     /// each time before it is; `after`: whether they are after that.
     fn add_decoded(&mut self, before: bool, after: &[bool], backslash: Backslash) {

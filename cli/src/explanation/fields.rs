@@ -4,11 +4,11 @@ use crate::request::Request;
 use crate::source::{Node, Value};
 use egress_policy::config::Json;
 use egress_policy::patterns::PathPattern;
-use egress_policy::rules::{Comparison, Field, HostEntry, Part, Predicate};
+use egress_policy::rules::{Comparison, Field, HostEntry, Predicate, RulePart};
 use egress_policy::{Facts, Peer, Readings, Target, Truth};
 
 /// Where a field stands: among the fields of a part of the rule, or (`None`) among its conditions.
-pub(super) type Place = Option<Part>;
+pub(super) type Place = Option<RulePart>;
 
 /// The most values of a field that are repeated.
 const SHOWN: usize = 5;

@@ -5,7 +5,7 @@ use crate::judge::Judge;
 use crate::request::Request;
 use crate::source::Node;
 use crate::terminal::one_line;
-use egress_policy::rules::{Action, Part, Policy, PolicyMode, Predicate, Rule};
+use egress_policy::rules::{Action, Policy, PolicyMode, Predicate, Rule, RulePart};
 use egress_policy::{Attributes as _, Facts, Truth};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -100,8 +100,8 @@ fn why(
     let mut why = Vec::new();
     let items = |key: &str| written.and_then(|rule| rule.get(key)).map(Node::items).unwrap_or_default();
     let sides = [
-        ("from", "source", &rule.from, Some(Part::Source)),
-        ("to", "operation", &rule.to, Some(Part::Operation)),
+        ("from", "source", &rule.from, Some(RulePart::Source)),
+        ("to", "operation", &rule.to, Some(RulePart::Operation)),
     ];
     for (list, item, alternatives, place) in sides {
         let truths: Vec<_> = alternatives.iter().map(|all| conjunction(all, facts)).collect();

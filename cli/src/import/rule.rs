@@ -6,7 +6,7 @@ use super::values::{Said, Scope, convert};
 use crate::source::{Node, Value};
 use egress_policy::Protocol;
 use egress_policy::config::Json;
-use egress_policy::rules::{Action, Attribute, Part, Values};
+use egress_policy::rules::{Action, Attribute, RulePart, Values};
 use std::collections::BTreeSet;
 
 /// What a part of a rule comes to.
@@ -52,7 +52,9 @@ impl<'s> Converter<'s> {
 
     pub(super) fn rule(&mut self, rule: &Node, path: &str) -> Converted {
         let mut entries = Vec::new();
-        for (list, item, part) in [("from", "source", Part::Source), ("to", "operation", Part::Operation)] {
+        for (list, item, part) in
+            [("from", "source", RulePart::Source), ("to", "operation", RulePart::Operation)]
+        {
             match self.alternatives(rule, list, item, part, path) {
                 Converted::Said(alternatives) => entries.push((list, alternatives)),
                 Converted::Anything => {}
@@ -78,7 +80,7 @@ impl<'s> Converter<'s> {
         rule: &Node,
         list: &str,
         item: &'static str,
-        part: Part,
+        part: RulePart,
         path: &str,
     ) -> Converted {
         let items = rule.get(list).map(Node::items).unwrap_or_default();
@@ -111,7 +113,7 @@ impl<'s> Converter<'s> {
         }
     }
 
-    fn conjunction(&mut self, fields: &Node, part: Part, path: &str) -> Converted {
+    fn conjunction(&mut self, fields: &Node, part: RulePart, path: &str) -> Converted {
         let mut entries = Vec::new();
         for entry in fields.entries() {
             let path = format!("{path}.{}", entry.key);

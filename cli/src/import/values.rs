@@ -249,11 +249,11 @@ fn host_suffix(rest: &str) -> Said {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use egress_policy::rules::{Attribute, Part};
+    use egress_policy::rules::{Attribute, RulePart};
 
     /// How the values of a field or a key of `when` are written.
     fn values(key: &str) -> Values {
-        let mut fields = [Part::Source, Part::Operation].into_iter().flat_map(Attribute::fields_of);
+        let mut fields = [RulePart::Source, RulePart::Operation].into_iter().flat_map(Attribute::fields_of);
         let by_field = fields.find(|(_, field)| field.key == key).map(|(row, _)| row);
         by_field.or_else(|| Attribute::by_condition(key).map(|(row, ..)| row)).unwrap().values
     }

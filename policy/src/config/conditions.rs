@@ -1,9 +1,9 @@
 //! `when`: conditions by key.
 
 use super::error::Problem;
-use super::fields::{Scope, Written, predicate};
+use super::fields::{ParseContext, Written, predicate};
 use super::json::Json;
-use super::reader::{Path, Reader, nearest};
+use super::validator::{ConfigPath, Validator, nearest};
 use crate::Fault;
 use crate::patterns::is_token_byte;
 use crate::rules::{ATTRIBUTES, Attribute, Predicate, Values};
@@ -22,10 +22,15 @@ const ELSEWHERE: &[(&str, &str)] = &[
 type Names = Box<[Box<str>]>;
 
 /// One entry of `when`.
-pub(super) fn read(reader: &mut Reader, json: &Json, path: &Path<'_>, scope: Scope<'_>) -> Option<Predicate> {
-    let entries = reader.object(json, path, ENTRY_KEYS)?;
+pub(super) fn read(
+    validator: &mut Validator,
+    json: &Json,
+    path: &ConfigPath<'_>,
+    context: ParseContext<'_>,
+) -> Option<Predicate> {
+    let entries = validator.object(json, path, ENTRY_KEYS)?;
     if entries.iter().next().is_none() {
-        reader.note(path, Problem::EmptyObject);
+        validator.note(path, Problem::EmptyObject);
         return None;
     }
     let (values, not_values) = (path.key("values"), path.key("notValues"));
@@ -37,18 +42,18 @@ pub(super) fn read(reader: &mut Reader, json: &Json, path: &Path<'_>, scope: Sco
     let all_known = entries.iter().all(|(key, _)| ENTRY_KEYS.contains(&key));
     if written.values.is_none() && written.not_values.is_none() && all_known {
         let what = "a condition without `values` and `notValues` says nothing";
-        reader.note(path, Problem::Rule(Fault::with_repair(what, "write one of them")));
+        validator.note(path, Problem::Rule(Fault::with_repair(what, "write one of them")));
     }
     let Some(key) = entries.get("key") else {
-        reader.note(path, Problem::Missing("key"));
+        validator.note(path, Problem::Missing("key"));
         return None;
     };
     let key_path = path.key("key");
-    let key = reader.text(key, &key_path)?;
+    let key = validator.text(key, &key_path)?;
     match attribute(key) {
-        Ok((attribute, names)) => Some(predicate(attribute, names, reader, scope, &written)),
+        Ok((attribute, names)) => Some(predicate(attribute, names, validator, context, &written)),
         Err(fault) => {
-            reader.fault(&key_path, key, fault);
+            validator.fault(&key_path, key, fault);
             None
         }
     }

@@ -3,7 +3,7 @@
 use super::error::Problem;
 use super::host_sets::HostSets;
 use super::json::{Json, number_text};
-use super::reader::{Path, Reader};
+use super::validator::{ConfigPath, Validator};
 use crate::Fault;
 use crate::patterns::{
     AccountPattern, CidrPattern, NamespacePattern, PathPattern, PrincipalPattern, RequestPrincipalPattern,
@@ -13,7 +13,7 @@ use crate::rules::{Attribute, Comparison, Field, Predicate, Values};
 
 /// What parsing a value needs to know of the rest of the configuration.
 #[derive(Clone, Copy)]
-pub(super) struct Scope<'s> {
+pub(super) struct ParseContext<'s> {
     pub(super) domains: &'s TrustDomains,
     pub(super) sets: &'s HostSets,
     pub(super) namespace: Option<&'s str>,
@@ -21,64 +21,64 @@ pub(super) struct Scope<'s> {
 
 /// Values and not-values of one field, as they stand in the tree with their places.
 pub(super) struct Written<'w> {
-    pub(super) values: Option<(&'w Json, Path<'w>)>,
-    pub(super) not_values: Option<(&'w Json, Path<'w>)>,
+    pub(super) values: Option<(&'w Json, ConfigPath<'w>)>,
+    pub(super) not_values: Option<(&'w Json, ConfigPath<'w>)>,
 }
 
 /// The predicate over an attribute; `names` are the names that the user wrote in brackets behind a key.
 pub(super) fn predicate(
     attribute: &'static Attribute,
     names: Box<[Box<str>]>,
-    reader: &mut Reader,
-    scope: Scope<'_>,
+    validator: &mut Validator,
+    context: ParseContext<'_>,
     written: &Written<'_>,
 ) -> Predicate {
     let comparison = match attribute.values {
-        Values::Principal => {
-            Comparison::Principal(read(reader, written, |text| PrincipalPattern::parse(text, scope.domains)))
-        }
-        Values::RequestPrincipal => {
-            Comparison::RequestPrincipal(read(reader, written, RequestPrincipalPattern::parse))
-        }
-        Values::Namespace => Comparison::Namespace(read(reader, written, NamespacePattern::parse)),
-        Values::ServiceAccount => Comparison::ServiceAccount(read(reader, written, |text| {
-            AccountPattern::parse(text, scope.namespace)
+        Values::Principal => Comparison::Principal(read(validator, written, |text| {
+            PrincipalPattern::parse(text, context.domains)
         })),
-        Values::TrustDomain => Comparison::TrustDomain(read(reader, written, TrustDomainPattern::parse)),
-        Values::Address(of) => Comparison::Address(of, read(reader, written, CidrPattern::parse)),
-        Values::Host => Comparison::Host(read(reader, written, |text| scope.sets.parse_entry(text))),
-        Values::Port => Comparison::Port(read_ports(reader, written)),
-        Values::Path => Comparison::Path(read(reader, written, PathPattern::parse)),
-        Values::ServerName => Comparison::ServerName(read(reader, written, ServerNamePattern::parse)),
-        Values::Text { parse, getter: of } => Comparison::Text(of, read(reader, written, parse)),
+        Values::RequestPrincipal => {
+            Comparison::RequestPrincipal(read(validator, written, RequestPrincipalPattern::parse))
+        }
+        Values::Namespace => Comparison::Namespace(read(validator, written, NamespacePattern::parse)),
+        Values::ServiceAccount => Comparison::ServiceAccount(read(validator, written, |text| {
+            AccountPattern::parse(text, context.namespace)
+        })),
+        Values::TrustDomain => Comparison::TrustDomain(read(validator, written, TrustDomainPattern::parse)),
+        Values::Address(of) => Comparison::Address(of, read(validator, written, CidrPattern::parse)),
+        Values::Host => Comparison::Host(read(validator, written, |text| context.sets.parse_entry(text))),
+        Values::Port => Comparison::Port(read_ports(validator, written)),
+        Values::Path => Comparison::Path(read(validator, written, PathPattern::parse)),
+        Values::ServerName => Comparison::ServerName(read(validator, written, ServerNamePattern::parse)),
+        Values::Text { parse, getter: of } => Comparison::Text(of, read(validator, written, parse)),
         Values::Header => {
             let name = names.into_iter().next().unwrap_or_default();
-            Comparison::Header(name, read(reader, written, TextPattern::parse))
+            Comparison::Header(name, read(validator, written, TextPattern::parse))
         }
-        Values::Claim => Comparison::Claim(names, read(reader, written, TextPattern::parse)),
+        Values::Claim => Comparison::Claim(names, read(validator, written, TextPattern::parse)),
     };
     Predicate { attribute, comparison }
 }
 
 fn read<P>(
-    reader: &mut Reader,
+    validator: &mut Validator,
     written: &Written<'_>,
     mut parse: impl FnMut(&str) -> Result<P, Fault>,
 ) -> Field<P> {
-    let mut side = |side: &Option<(&Json, Path<'_>)>| match side {
-        Some((json, path)) => reader.texts(json, path, &mut parse),
+    let mut side = |side: &Option<(&Json, ConfigPath<'_>)>| match side {
+        Some((json, path)) => validator.texts(json, path, &mut parse),
         None => Vec::new(),
     };
     Field { values: side(&written.values), not_values: side(&written.not_values) }
 }
 
-fn read_ports(reader: &mut Reader, written: &Written<'_>) -> Field<u16> {
-    let mut side = |side: &Option<(&Json, Path<'_>)>| match side {
-        Some((json, path)) => reader
+fn read_ports(validator: &mut Validator, written: &Written<'_>) -> Field<u16> {
+    let mut side = |side: &Option<(&Json, ConfigPath<'_>)>| match side {
+        Some((json, path)) => validator
             .list(json, path)
             .iter()
             .enumerate()
-            .filter_map(|(at, item)| read_port(reader, item, &path.index(at)))
+            .filter_map(|(at, item)| read_port(validator, item, &path.index(at)))
             .collect(),
         None => Vec::new(),
     };
@@ -86,7 +86,7 @@ fn read_ports(reader: &mut Reader, written: &Written<'_>) -> Field<u16> {
 }
 
 /// A port: `"443"`, `443` or `443.0`.
-fn read_port(reader: &mut Reader, json: &Json, path: &Path<'_>) -> Option<u16> {
+fn read_port(validator: &mut Validator, json: &Json, path: &ConfigPath<'_>) -> Option<u16> {
     let (text, port) = match json {
         Json::Text(text) => {
             // As in a host pattern: "0443" is a number in most languages, and not in all of them the same one.
@@ -105,17 +105,17 @@ fn read_port(reader: &mut Reader, json: &Json, path: &Path<'_>) -> Option<u16> {
             (number_text(*number), (f64::from(port) == *number).then_some(port))
         }
         Json::Null => {
-            reader.note(path, Problem::Null);
+            validator.note(path, Problem::Null);
             return None;
         }
         other => {
-            reader.wrong_type(path, "a port", other);
+            validator.wrong_type(path, "a port", other);
             return None;
         }
     };
     let port = port.filter(|port| *port > 0);
     if port.is_none() {
-        reader.fault(path, &text, Fault::new("a port is a whole number from 1 to 65535"));
+        validator.fault(path, &text, Fault::new("a port is a whole number from 1 to 65535"));
     }
     port
 }

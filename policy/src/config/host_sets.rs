@@ -2,7 +2,7 @@
 
 use super::error::Problem;
 use super::json::Json;
-use super::reader::{Entries, Reader, nearest};
+use super::validator::{Entries, Validator, nearest};
 use crate::Fault;
 use crate::names::is_dns_subdomain;
 use crate::patterns::HostPattern;
@@ -49,22 +49,22 @@ impl HostSets {
     }
 }
 
-pub(super) fn read(reader: &mut Reader, top: &Entries<'_>) -> HostSets {
+pub(super) fn read(validator: &mut Validator, top: &Entries<'_>) -> HostSets {
     let mut sets: Vec<Arc<HostSet>> = Vec::new();
     let path = top.path.key("hostSets");
-    let Some(entries) = top.get("hostSets").and_then(|json| reader.map(json, &path)) else {
+    let Some(entries) = top.get("hostSets").and_then(|json| validator.map(json, &path)) else {
         return HostSets(sets);
     };
     if entries.iter().next().is_none() {
-        reader.note(&path, Problem::EmptyObject);
+        validator.note(&path, Problem::EmptyObject);
     }
     for (name, json) in entries.iter() {
         let path = path.key(name);
         if !is_dns_subdomain(name) {
             let what = "a set's name is lower-case letters, digits, dashes and dots (DNS-1123)";
-            reader.fault(&path, name, Fault::new(what));
+            validator.fault(&path, name, Fault::new(what));
         }
-        let patterns = read_patterns(reader, json, &path);
+        let patterns = read_patterns(validator, json, &path);
         // A set with an error in it keeps its name, so that those who use it are not blamed as well.
         sets.push(Arc::new(HostSet { name: name.into(), patterns }));
     }
@@ -74,8 +74,12 @@ pub(super) fn read(reader: &mut Reader, top: &Entries<'_>) -> HostSets {
     HostSets(sets)
 }
 
-fn read_patterns(reader: &mut Reader, json: &Json, path: &super::reader::Path<'_>) -> Vec<HostPattern> {
-    reader.texts(json, path, |text| {
+fn read_patterns(
+    validator: &mut Validator,
+    json: &Json,
+    path: &super::validator::ConfigPath<'_>,
+) -> Vec<HostPattern> {
+    validator.texts(json, path, |text| {
         if text.starts_with('@') {
             return Err(Fault::with_repair("host sets do not nest", "write the patterns of that set here"));
         }

@@ -7,11 +7,11 @@ mod error;
 mod fields;
 mod host_sets;
 mod json;
-mod reader;
 mod response;
 mod rules;
 mod settings;
 mod template;
+mod validator;
 
 use bundle::unpack_with_text;
 pub use bundle::{MAX_VALUES, unpack, values_in};
@@ -22,10 +22,10 @@ pub use settings::{Effect, Guard, Mode, Settings, Unauthenticated};
 pub use template::Placeholder;
 
 use crate::rules::{HostSet, Policy};
-pub use reader::nearest;
-use reader::{Path, Reader};
 use std::borrow::Cow;
 use std::sync::Arc;
+pub use validator::nearest;
+use validator::{ConfigPath, Validator};
 
 /// A whole, valid configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,15 +72,15 @@ impl Config {
     }
 
     fn read_unpacked(json: &Json) -> Result<Self, Vec<ConfigError>> {
-        let mut reader = Reader::default();
-        let root = Path::root();
-        let Some(top) = reader.object(json, &root, settings::KEYS) else {
-            return Err(reader.into_errors());
+        let mut validator = Validator::default();
+        let root = ConfigPath::root();
+        let Some(top) = validator.object(json, &root, settings::KEYS) else {
+            return Err(validator.into_errors());
         };
-        let settings = settings::read(&mut reader, &top);
-        let host_sets = host_sets::read(&mut reader, &top);
-        let policies = rules::read_policies(&mut reader, &top, &settings, &host_sets);
-        let errors = reader.into_errors();
+        let settings = settings::read(&mut validator, &top);
+        let host_sets = host_sets::read(&mut validator, &top);
+        let policies = rules::read_policies(&mut validator, &top, &settings, &host_sets);
+        let errors = validator.into_errors();
         if !errors.is_empty() {
             return Err(errors);
         }

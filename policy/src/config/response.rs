@@ -2,8 +2,8 @@
 
 use super::error::Problem;
 use super::json::{Json, number_text};
-use super::reader::{Entries, Path, Reader};
 use super::template::{Inside, Placeholder, Template};
+use super::validator::{ConfigPath, Entries, Validator};
 use crate::Fault;
 use crate::patterns::is_token_byte;
 
@@ -59,53 +59,53 @@ impl DenyResponse {
     }
 }
 
-pub(super) fn read(reader: &mut Reader, top: &Entries<'_>) -> DenyResponse {
+pub(super) fn read(validator: &mut Validator, top: &Entries<'_>) -> DenyResponse {
     let mut response = DenyResponse::default();
     let path = top.path.key("denyResponse");
     let Some(json) = top.get("denyResponse") else {
         return response;
     };
-    let Some(entries) = reader.object(json, &path, KEYS) else {
+    let Some(entries) = validator.object(json, &path, KEYS) else {
         return response;
     };
     if entries.iter().next().is_none() {
-        reader.note(&path, Problem::EmptyObject);
+        validator.note(&path, Problem::EmptyObject);
     }
     if let Some(json) = entries.get("status")
-        && let Some(status) = read_status(reader, json, &path.key("status"))
+        && let Some(status) = read_status(validator, json, &path.key("status"))
     {
         response.status = status;
     }
     if let Some(json) = entries.get("body")
-        && let Some(body) = reader.text(json, &path.key("body"))
+        && let Some(body) = validator.text(json, &path.key("body"))
     {
         response.body = Template::parse(body);
     }
     if let Some(json) = entries.get("headers") {
-        response.headers = read_headers(reader, json, &path.key("headers"));
+        response.headers = read_headers(validator, json, &path.key("headers"));
     }
     if let Some(json) = entries.get("contentType") {
-        read_content_type(reader, json, &path.key("contentType"), &mut response.headers);
+        read_content_type(validator, json, &path.key("contentType"), &mut response.headers);
     }
     if response.headers.iter().any(|(name, value)| **name == *CONTENT_TYPE && is_json(value)) {
         response.body_inside = Inside::Json;
-        check_json(reader, &path.key("body"), &response);
+        check_json(validator, &path.key("body"), &response);
     }
     response
 }
 
 fn read_content_type(
-    reader: &mut Reader,
+    validator: &mut Validator,
     json: &Json,
-    path: &Path<'_>,
+    path: &ConfigPath<'_>,
     headers: &mut Vec<(Box<str>, Template)>,
 ) {
-    let Some(text) = reader.text(json, path) else {
+    let Some(text) = validator.text(json, path) else {
         return;
     };
     if headers.iter().any(|(name, _)| **name == *CONTENT_TYPE) {
         let what = "the header `content-type` says it, too";
-        reader.fault(path, text, Fault::with_repair(what, "write one of them"));
+        validator.fault(path, text, Fault::with_repair(what, "write one of them"));
         return;
     }
     let essence = text.split(';').next().unwrap_or_default().trim_end();
@@ -114,7 +114,7 @@ fn read_content_type(
     });
     if !is_type || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         let what = "not a media type";
-        reader.fault(path, text, Fault::with_repair(what, "write one like `application/problem+json`"));
+        validator.fault(path, text, Fault::with_repair(what, "write one like `application/problem+json`"));
         return;
     }
     headers.push((CONTENT_TYPE.into(), Template::parse(text)));
@@ -128,68 +128,68 @@ fn is_json(content_type: &Template) -> bool {
 }
 
 /// What is said to be JSON is JSON, whatever fills it.
-fn check_json(reader: &mut Reader, path: &Path<'_>, response: &DenyResponse) {
+fn check_json(validator: &mut Validator, path: &ConfigPath<'_>, response: &DenyResponse) {
     let body = response.body(&|_| String::new());
     if !response.body.is_quoted() {
         let what = "in JSON a placeholder stands within the quotes of a string";
-        reader.fault(path, &body, Fault::with_repair(what, "write `\"{reason}\"`"));
+        validator.fault(path, &body, Fault::with_repair(what, "write `\"{reason}\"`"));
     } else if let Err(error) = serde_json::from_slice::<Json>(body.as_bytes()) {
         let (line, column) = (error.line(), error.column());
         let what =
             format!("the content type says JSON, and from line {line}, column {column} on this is none");
-        reader.fault(path, &body, Fault::new(what));
+        validator.fault(path, &body, Fault::new(what));
     }
 }
 
-fn read_status(reader: &mut Reader, json: &Json, path: &Path<'_>) -> Option<u16> {
+fn read_status(validator: &mut Validator, json: &Json, path: &ConfigPath<'_>) -> Option<u16> {
     let number = match json {
         Json::Number(number) => number,
         Json::Text(text) if text.parse::<u16>().is_ok() => {
             let repair = Some(format!("write `{text}` without quotes"));
             let (expected, found) = ("a number", json.kind());
-            reader.note(path, Problem::WrongType { expected, found, repair });
+            validator.note(path, Problem::WrongType { expected, found, repair });
             return None;
         }
         other => {
-            reader.wrong_type(path, "a number", other);
+            validator.wrong_type(path, "a number", other);
             return None;
         }
     };
     let status = (400..=599_u16).find(|status| f64::from(*status) == *number);
     if status.is_none() {
         let fault = Fault::new("a refusal's status is a whole number from 400 to 599");
-        reader.fault(path, &number_text(*number), fault);
+        validator.fault(path, &number_text(*number), fault);
     }
     status
 }
 
-fn read_headers(reader: &mut Reader, json: &Json, path: &Path<'_>) -> Vec<(Box<str>, Template)> {
-    let Some(entries) = reader.map(json, path) else {
+fn read_headers(validator: &mut Validator, json: &Json, path: &ConfigPath<'_>) -> Vec<(Box<str>, Template)> {
+    let Some(entries) = validator.map(json, path) else {
         return Vec::new();
     };
     if entries.iter().next().is_none() {
-        reader.note(path, Problem::EmptyObject);
+        validator.note(path, Problem::EmptyObject);
     }
     let mut headers: Vec<(Box<str>, Template)> = Vec::new();
     for (name, value) in entries.iter() {
         let path = path.key(name);
         let folded = name.to_ascii_lowercase();
         if let Err(fault) = check_name(&folded) {
-            reader.fault(&path, name, fault);
+            validator.fault(&path, name, fault);
             continue;
         }
         if headers.iter().any(|(earlier, _)| **earlier == *folded) {
             if entries.iter().filter(|(other, _)| *other == name).count() > 1 {
                 continue; // A key written twice has been noted as such.
             }
-            reader.fault(&path, name, Fault::new("the header is written twice; case does not count"));
+            validator.fault(&path, name, Fault::new("the header is written twice; case does not count"));
             continue;
         }
-        let Some(text) = reader.text(value, &path) else {
+        let Some(text) = validator.text(value, &path) else {
             continue;
         };
         if text.bytes().any(|byte| byte != b'\t' && (byte < b' ' || byte == 0x7f)) {
-            reader.fault(&path, text, Fault::new("a header value has no control characters"));
+            validator.fault(&path, text, Fault::new("a header value has no control characters"));
             continue;
         }
         headers.push((folded.into(), Template::parse(text)));

@@ -3,15 +3,15 @@
 use super::choice::{self, Choices};
 use super::conditions;
 use super::error::Problem;
-use super::fields::{Scope, Written, predicate};
+use super::fields::{ParseContext, Written, predicate};
 use super::host_sets::HostSets;
 use super::json::Json;
-use super::reader::{Entries, Path, Reader};
 use super::settings::Settings;
+use super::validator::{ConfigPath, Entries, Validator};
 use crate::Fault;
 use crate::attributes::Protocol;
 use crate::names::{is_dns_label, is_dns_subdomain};
-use crate::rules::{Action, Attribute, FieldKey, Part, Policy, PolicyMode, Predicate, Rule};
+use crate::rules::{Action, Attribute, FieldKey, Policy, PolicyMode, Predicate, Rule, RulePart};
 use crate::time::Timestamp;
 use rustc_hash::FxHashMap;
 
@@ -25,7 +25,7 @@ const PROTOCOLS: Choices<Protocol> = &[("HTTP", Protocol::Http), ("NETWORK", Pro
 
 /// All policies, in configuration order.
 pub(super) fn read_policies(
-    reader: &mut Reader,
+    validator: &mut Validator,
     top: &Entries<'_>,
     settings: &Settings,
     sets: &HostSets,
@@ -36,7 +36,7 @@ pub(super) fn read_policies(
         // A file may begin without any policy; nothing reads "no policies" as "anything".
         Some(Json::List(items)) => items.as_slice(),
         Some(other) => {
-            reader.wrong_type(&path, "a list", other);
+            validator.wrong_type(&path, "a list", other);
             return Vec::new();
         }
     };
@@ -44,7 +44,7 @@ pub(super) fn read_policies(
     let mut policies = Vec::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
         let path = path.index(at);
-        let Some(policy) = read_policy(reader, item, &path, settings, sets) else {
+        let Some(policy) = read_policy(validator, item, &path, settings, sets) else {
             continue;
         };
         // Where name or namespace could not be read, it is not known whose name this would be a second time.
@@ -54,7 +54,11 @@ pub(super) fn read_policies(
             let first = *names.entry(full_name.into()).or_insert(at);
             if first != at {
                 let what = format!("policies[{first}] has this name in the same namespace");
-                reader.fault(&path.key("name"), &policy.name, Fault::with_repair(what, "rename one of them"));
+                validator.fault(
+                    &path.key("name"),
+                    &policy.name,
+                    Fault::with_repair(what, "rename one of them"),
+                );
             }
         }
         policies.push(policy);
@@ -63,25 +67,25 @@ pub(super) fn read_policies(
 }
 
 fn read_policy(
-    reader: &mut Reader,
+    validator: &mut Validator,
     json: &Json,
-    path: &Path<'_>,
+    path: &ConfigPath<'_>,
     settings: &Settings,
     sets: &HostSets,
 ) -> Option<Policy> {
-    let entries = reader.object(json, path, POLICY_KEYS)?;
-    let name = read_name(reader, &entries);
-    let namespace = read_namespace(reader, &entries);
-    let action = choice::read(reader, &entries, "action", ACTIONS).unwrap_or_default();
-    let mode = choice::read(reader, &entries, "mode", MODES).unwrap_or_default();
+    let entries = validator.object(json, path, POLICY_KEYS)?;
+    let name = read_name(validator, &entries);
+    let namespace = read_namespace(validator, &entries);
+    let action = choice::read(validator, &entries, "action", ACTIONS).unwrap_or_default();
+    let mode = choice::read(validator, &entries, "mode", MODES).unwrap_or_default();
     if action == Action::Audit && mode == PolicyMode::DryRun {
         let what = "an AUDIT policy changes no verdict, so it has no dry run";
         let fault = Fault::with_repair(what, "leave `mode` out");
-        reader.fault(&path.key("mode"), "DRY_RUN", fault);
+        validator.fault(&path.key("mode"), "DRY_RUN", fault);
     }
-    let protocols = read_protocols(reader, &entries);
-    let expires = read_text(reader, &entries, "expires", Timestamp::parse);
-    let owner = read_text(reader, &entries, "owner", |text| {
+    let protocols = read_protocols(validator, &entries);
+    let expires = read_text(validator, &entries, "expires", Timestamp::parse);
+    let owner = read_text(validator, &entries, "owner", |text| {
         if text.is_empty() {
             return Err(Fault::empty());
         }
@@ -89,12 +93,12 @@ fn read_policy(
     });
     // A namespace with an error in it is still one, so that its service accounts are not blamed as well.
     let own = namespace.as_deref().or(entries.get("namespace").map(|_| "unknown"));
-    let scope = Scope { domains: &settings.trust_domains, sets, namespace: own };
-    let rules = read_rules(reader, &entries, scope);
+    let context = ParseContext { domains: &settings.trust_domains, sets, namespace: own };
+    let rules = read_rules(validator, &entries, context);
     if rules.is_empty() && action != Action::Allow && is_empty_or_absent(entries.get("rules")) {
         let what = "a DENY or AUDIT without rules never matches";
         let fault = Fault::with_repair(what, "write the rule `{}` if it is to match everything");
-        reader.note(&path.key("rules"), Problem::Rule(fault));
+        validator.note(&path.key("rules"), Problem::Rule(fault));
     }
     Some(Policy { name, namespace, action, mode, protocols, expires, owner, rules })
 }
@@ -111,24 +115,24 @@ fn is_empty_or_absent(rules: Option<&Json>) -> bool {
     }
 }
 
-fn read_name(reader: &mut Reader, entries: &Entries<'_>) -> Box<str> {
+fn read_name(validator: &mut Validator, entries: &Entries<'_>) -> Box<str> {
     let Some(json) = entries.get("name") else {
-        reader.note(entries.path, Problem::Missing("name"));
+        validator.note(entries.path, Problem::Missing("name"));
         return Box::default();
     };
     let path = entries.path.key("name");
-    let Some(name) = reader.text(json, &path) else {
+    let Some(name) = validator.text(json, &path) else {
         return Box::default();
     };
     if !is_dns_subdomain(name) {
         let what = "a policy's name is lower-case letters, digits, dashes and dots (DNS-1123)";
-        reader.fault(&path, name, Fault::new(what));
+        validator.fault(&path, name, Fault::new(what));
     }
     name.into()
 }
 
-fn read_namespace(reader: &mut Reader, entries: &Entries<'_>) -> Option<Box<str>> {
-    read_text(reader, entries, "namespace", |text| {
+fn read_namespace(validator: &mut Validator, entries: &Entries<'_>) -> Option<Box<str>> {
+    read_text(validator, entries, "namespace", |text| {
         if is_dns_label(text) {
             return Ok(text.into());
         }
@@ -141,67 +145,72 @@ fn read_namespace(reader: &mut Reader, entries: &Entries<'_>) -> Option<Box<str>
     })
 }
 
-fn read_protocols(reader: &mut Reader, entries: &Entries<'_>) -> Vec<Protocol> {
+fn read_protocols(validator: &mut Validator, entries: &Entries<'_>) -> Vec<Protocol> {
     let Some(json) = entries.get("protocols") else {
         return vec![Protocol::Http, Protocol::Network];
     };
     let path = entries.path.key("protocols");
-    let items = reader.list(json, &path);
+    let items = validator.list(json, &path);
     items
         .iter()
         .enumerate()
-        .filter_map(|(at, item)| choice::value(reader, item, &path.index(at), PROTOCOLS))
+        .filter_map(|(at, item)| choice::value(validator, item, &path.index(at), PROTOCOLS))
         .collect()
 }
 
 /// A string that may be left out.
 fn read_text<T>(
-    reader: &mut Reader,
+    validator: &mut Validator,
     entries: &Entries<'_>,
     key: &str,
     parse: impl FnOnce(&str) -> Result<T, Fault>,
 ) -> Option<T> {
     let json = entries.get(key)?;
     let path = entries.path.key(key);
-    let text = reader.text(json, &path)?;
+    let text = validator.text(json, &path)?;
     match parse(text) {
         Ok(value) => Some(value),
         Err(fault) => {
-            reader.fault(&path, text, fault);
+            validator.fault(&path, text, fault);
             None
         }
     }
 }
 
-fn read_rules(reader: &mut Reader, entries: &Entries<'_>, scope: Scope<'_>) -> Vec<Rule> {
+fn read_rules(validator: &mut Validator, entries: &Entries<'_>, context: ParseContext<'_>) -> Vec<Rule> {
     let path = entries.path.key("rules");
     match entries.get("rules") {
         None => Vec::new(),
         Some(Json::List(items)) => items
             .iter()
             .enumerate()
-            .filter_map(|(at, item)| read_rule(reader, item, &path.index(at), scope))
+            .filter_map(|(at, item)| read_rule(validator, item, &path.index(at), context))
             .collect(),
         Some(other) => {
-            reader.wrong_type(&path, "a list", other);
+            validator.wrong_type(&path, "a list", other);
             Vec::new()
         }
     }
 }
 
-fn read_rule(reader: &mut Reader, json: &Json, path: &Path<'_>, scope: Scope<'_>) -> Option<Rule> {
-    let entries = reader.object(json, path, RULE_KEYS)?;
-    let from = read_alternatives(reader, &entries, Part::Source, scope);
-    let to = read_alternatives(reader, &entries, Part::Operation, scope);
+fn read_rule(
+    validator: &mut Validator,
+    json: &Json,
+    path: &ConfigPath<'_>,
+    context: ParseContext<'_>,
+) -> Option<Rule> {
+    let entries = validator.object(json, path, RULE_KEYS)?;
+    let from = read_alternatives(validator, &entries, RulePart::Source, context);
+    let to = read_alternatives(validator, &entries, RulePart::Operation, context);
     let mut when = match entries.get("when") {
         None => Vec::new(),
         Some(json) => {
             let path = path.key("when");
-            let items = reader.list(json, &path);
+            let items = validator.list(json, &path);
             items
                 .iter()
                 .enumerate()
-                .filter_map(|(at, item)| conditions::read(reader, item, &path.index(at), scope))
+                .filter_map(|(at, item)| conditions::read(validator, item, &path.index(at), context))
                 .collect()
         }
     };
@@ -211,14 +220,14 @@ fn read_rule(reader: &mut Reader, json: &Json, path: &Path<'_>, scope: Scope<'_>
 
 /// `from` or `to`: a list of objects with one key, each holding fields.
 fn read_alternatives(
-    reader: &mut Reader,
+    validator: &mut Validator,
     entries: &Entries<'_>,
-    part: Part,
-    scope: Scope<'_>,
+    part: RulePart,
+    context: ParseContext<'_>,
 ) -> Vec<Vec<Predicate>> {
     let (list_key, item_keys): (_, &[&'static str; 1]) = match part {
-        Part::Source => ("from", &["source"]),
-        Part::Operation => ("to", &["operation"]),
+        RulePart::Source => ("from", &["source"]),
+        RulePart::Operation => ("to", &["operation"]),
     };
     let [item_key] = item_keys;
     let Some(json) = entries.get(list_key) else {
@@ -231,32 +240,32 @@ fn read_alternatives(
     }
     let list_path = entries.path.key(list_key);
     let mut alternatives = Vec::new();
-    for (at, item) in reader.list(json, &list_path).iter().enumerate() {
+    for (at, item) in validator.list(json, &list_path).iter().enumerate() {
         let path = list_path.index(at);
-        let Some(item) = reader.object(item, &path, item_keys) else {
+        let Some(item) = validator.object(item, &path, item_keys) else {
             continue;
         };
         if item.iter().next().is_none() {
-            reader.note(&path, Problem::EmptyObject);
+            validator.note(&path, Problem::EmptyObject);
         }
         let fields_path = path.key(item_key);
-        let Some(fields) = item.get(item_key).and_then(|json| reader.object(json, &fields_path, &known))
+        let Some(fields) = item.get(item_key).and_then(|json| validator.object(json, &fields_path, &known))
         else {
             continue;
         };
         if fields.iter().next().is_none() {
-            reader.note(&fields_path, Problem::EmptyObject);
+            validator.note(&fields_path, Problem::EmptyObject);
         }
-        alternatives.push(read_fields(reader, &fields, &table, scope));
+        alternatives.push(read_fields(validator, &fields, &table, context));
     }
     alternatives
 }
 
 fn read_fields(
-    reader: &mut Reader,
+    validator: &mut Validator,
     fields: &Entries<'_>,
     table: &[(&'static Attribute, &'static FieldKey)],
-    scope: Scope<'_>,
+    context: ParseContext<'_>,
 ) -> Vec<Predicate> {
     let mut predicates = Vec::new();
     for (attribute, FieldKey { key, not_key, .. }) in table {
@@ -266,7 +275,7 @@ fn read_fields(
             not_values: fields.get(not_key).map(|json| (json, not_path)),
         };
         if written.values.is_some() || written.not_values.is_some() {
-            predicates.push(predicate(attribute, Box::default(), reader, scope, &written));
+            predicates.push(predicate(attribute, Box::default(), validator, context, &written));
         }
     }
     by_cost(&mut predicates);

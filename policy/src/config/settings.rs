@@ -1,8 +1,8 @@
 //! What is said once for all policies.
 
 use super::choice::{self, Choices};
-use super::reader::{Entries, Reader};
 use super::response::{self, DenyResponse};
+use super::validator::{Entries, Validator};
 use crate::Fault;
 use crate::attributes::Protocol;
 use crate::names::is_trust_domain;
@@ -111,41 +111,41 @@ const PATH_READINGS: Choices<PathReadings> =
 const UNAUTHENTICATED: Choices<Unauthenticated> =
     &[("DENY", Unauthenticated::Deny), ("EVALUATE", Unauthenticated::Evaluate)];
 
-pub(super) fn read(reader: &mut Reader, top: &Entries<'_>) -> Settings {
-    let protocol = choice::read(reader, top, "type", PROTOCOLS).unwrap_or_default();
+pub(super) fn read(validator: &mut Validator, top: &Entries<'_>) -> Settings {
+    let protocol = choice::read(validator, top, "type", PROTOCOLS).unwrap_or_default();
     let route_default = match protocol {
         Protocol::Http => Guard::Allow,
         Protocol::Network => Guard::Deny,
     };
-    let mut effect = |key, default| choice::read(reader, top, key, EFFECTS).unwrap_or(default);
+    let mut effect = |key, default| choice::read(validator, top, key, EFFECTS).unwrap_or(default);
     let default_action = effect("defaultAction", Effect::Deny);
     let encrypted_client_hello = effect("encryptedClientHello", Effect::Allow);
     let private_addresses = effect("privateAddresses", Effect::Deny);
     let private_upstreams = effect("privateUpstreams", Effect::Allow);
     Settings {
         protocol,
-        mode: choice::read(reader, top, "mode", MODES).unwrap_or_default(),
+        mode: choice::read(validator, top, "mode", MODES).unwrap_or_default(),
         default_action,
-        trust_domains: read_trust_domains(reader, top),
-        unauthenticated: choice::read(reader, top, "unauthenticated", UNAUTHENTICATED).unwrap_or_default(),
-        sni_mismatch: choice::read(reader, top, "sniMismatch", GUARDS).unwrap_or(Guard::Deny),
+        trust_domains: read_trust_domains(validator, top),
+        unauthenticated: choice::read(validator, top, "unauthenticated", UNAUTHENTICATED).unwrap_or_default(),
+        sni_mismatch: choice::read(validator, top, "sniMismatch", GUARDS).unwrap_or(Guard::Deny),
         encrypted_client_hello,
-        path_readings: choice::read(reader, top, "pathReadings", PATH_READINGS).unwrap_or_default(),
+        path_readings: choice::read(validator, top, "pathReadings", PATH_READINGS).unwrap_or_default(),
         private_addresses,
         private_upstreams,
-        route_mismatch: choice::read(reader, top, "routeMismatch", GUARDS).unwrap_or(route_default),
-        report_allowed: reader.flag(top, "reportAllowed", false),
-        recheck_connections: reader.flag(top, "recheckConnections", true),
-        deny_response: response::read(reader, top),
+        route_mismatch: choice::read(validator, top, "routeMismatch", GUARDS).unwrap_or(route_default),
+        report_allowed: validator.flag(top, "reportAllowed", false),
+        recheck_connections: validator.flag(top, "recheckConnections", true),
+        deny_response: response::read(validator, top),
     }
 }
 
-fn read_trust_domains(reader: &mut Reader, top: &Entries<'_>) -> TrustDomains {
+fn read_trust_domains(validator: &mut Validator, top: &Entries<'_>) -> TrustDomains {
     let Some(json) = top.get("trustDomains") else {
         return TrustDomains::default();
     };
     let path = top.path.key("trustDomains");
-    let domains = reader.texts(json, &path, |text| {
+    let domains = validator.texts(json, &path, |text| {
         if text.is_empty() {
             return Err(Fault::empty());
         }

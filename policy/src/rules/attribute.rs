@@ -4,7 +4,7 @@
 //! new attribute is one row here, and its reader in [`Facts`].
 
 use crate::Fault;
-use crate::attributes::{Protocol, Unreadable};
+use crate::attributes::{Protocol, Read, Unreadable};
 use crate::facts::{Facts, Fetch};
 use crate::patterns::{TextPattern, parse_method};
 use std::net::IpAddr;
@@ -30,7 +30,7 @@ pub struct Attribute {
 #[derive(Debug, Clone, Copy)]
 pub struct FieldKey {
     /// Where it stands.
-    pub part: Part,
+    pub part: RulePart,
     /// The field: `hosts`.
     pub key: &'static str,
     /// Its twin: `notHosts`.
@@ -39,7 +39,7 @@ pub struct FieldKey {
 
 /// The part of a rule that a field stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum RulePart {
     /// `from[].source`.
     Source,
     /// `to[].operation`.
@@ -99,16 +99,13 @@ pub struct AddressGetter(fn(&Facts<'_>, Fetch) -> Result<IpAddr, Unreadable>);
 
 /// Reads bytes of a request or connection.
 #[derive(Debug, Clone, Copy)]
-pub struct TextGetter(for<'f> fn(&'f Facts<'_>, Fetch) -> Text<'f>);
-
-/// Bytes that are there, not there, or not to be read.
-type Text<'f> = Result<Option<&'f [u8]>, Unreadable>;
+pub struct TextGetter(for<'f> fn(&'f Facts<'_>, Fetch) -> Read<&'f [u8]>);
 
 /// The table.
 pub static ATTRIBUTES: [Attribute; 14] = [
     Attribute {
         subject: "the peer's identity",
-        fields: &[FieldKey { part: Part::Source, key: "principals", not_key: "notPrincipals" }],
+        fields: &[FieldKey { part: RulePart::Source, key: "principals", not_key: "notPrincipals" }],
         conditions: &[ConditionKey::istio("source.principal")],
         only: None,
         cost: 0,
@@ -116,7 +113,11 @@ pub static ATTRIBUTES: [Attribute; 14] = [
     },
     Attribute {
         subject: "the token's principal",
-        fields: &[FieldKey { part: Part::Source, key: "requestPrincipals", not_key: "notRequestPrincipals" }],
+        fields: &[FieldKey {
+            part: RulePart::Source,
+            key: "requestPrincipals",
+            not_key: "notRequestPrincipals",
+        }],
         conditions: &[ConditionKey::istio("request.auth.principal")],
         only: Some(Protocol::Http),
         cost: 2,
@@ -124,7 +125,7 @@ pub static ATTRIBUTES: [Attribute; 14] = [
     },
     Attribute {
         subject: "the peer's namespace",
-        fields: &[FieldKey { part: Part::Source, key: "namespaces", not_key: "notNamespaces" }],
+        fields: &[FieldKey { part: RulePart::Source, key: "namespaces", not_key: "notNamespaces" }],
         conditions: &[ConditionKey::istio("source.namespace")],
         only: None,
         cost: 0,
@@ -132,7 +133,7 @@ pub static ATTRIBUTES: [Attribute; 14] = [
     },
     Attribute {
         subject: "the peer's service account",
-        fields: &[FieldKey { part: Part::Source, key: "serviceAccounts", not_key: "notServiceAccounts" }],
+        fields: &[FieldKey { part: RulePart::Source, key: "serviceAccounts", not_key: "notServiceAccounts" }],
         conditions: &[ConditionKey::istio("source.serviceAccount")],
         only: None,
         cost: 0,
@@ -140,7 +141,7 @@ pub static ATTRIBUTES: [Attribute; 14] = [
     },
     Attribute {
         subject: "the peer's trust domain",
-        fields: &[FieldKey { part: Part::Source, key: "trustDomains", not_key: "notTrustDomains" }],
+        fields: &[FieldKey { part: RulePart::Source, key: "trustDomains", not_key: "notTrustDomains" }],
         conditions: &[ConditionKey::istio("source.trustDomain")],
         only: None,
         cost: 0,
@@ -149,8 +150,8 @@ pub static ATTRIBUTES: [Attribute; 14] = [
     Attribute {
         subject: "the client's address",
         fields: &[
-            FieldKey { part: Part::Source, key: "ipBlocks", not_key: "notIpBlocks" },
-            FieldKey { part: Part::Source, key: "remoteIpBlocks", not_key: "notRemoteIpBlocks" },
+            FieldKey { part: RulePart::Source, key: "ipBlocks", not_key: "notIpBlocks" },
+            FieldKey { part: RulePart::Source, key: "remoteIpBlocks", not_key: "notRemoteIpBlocks" },
         ],
         conditions: &[ConditionKey::istio("source.ip"), ConditionKey::istio("remote.ip")],
         only: None,
@@ -159,7 +160,7 @@ pub static ATTRIBUTES: [Attribute; 14] = [
     },
     Attribute {
         subject: "the host",
-        fields: &[FieldKey { part: Part::Operation, key: "hosts", not_key: "notHosts" }],
+        fields: &[FieldKey { part: RulePart::Operation, key: "hosts", not_key: "notHosts" }],
         conditions: &[],
         only: None,
         cost: 0,
@@ -167,7 +168,7 @@ pub static ATTRIBUTES: [Attribute; 14] = [
     },
     Attribute {
         subject: "the listener's port",
-        fields: &[FieldKey { part: Part::Operation, key: "ports", not_key: "notPorts" }],
+        fields: &[FieldKey { part: RulePart::Operation, key: "ports", not_key: "notPorts" }],
         conditions: &[ConditionKey::istio("destination.port")],
         only: None,
         cost: 1,
@@ -175,7 +176,7 @@ pub static ATTRIBUTES: [Attribute; 14] = [
     },
     Attribute {
         subject: "the method",
-        fields: &[FieldKey { part: Part::Operation, key: "methods", not_key: "notMethods" }],
+        fields: &[FieldKey { part: RulePart::Operation, key: "methods", not_key: "notMethods" }],
         conditions: &[],
         only: Some(Protocol::Http),
         cost: 1,
@@ -183,7 +184,7 @@ pub static ATTRIBUTES: [Attribute; 14] = [
     },
     Attribute {
         subject: "the path",
-        fields: &[FieldKey { part: Part::Operation, key: "paths", not_key: "notPaths" }],
+        fields: &[FieldKey { part: RulePart::Operation, key: "paths", not_key: "notPaths" }],
         conditions: &[],
         only: Some(Protocol::Http),
         cost: 2,
@@ -232,7 +233,7 @@ pub static ATTRIBUTES: [Attribute; 14] = [
 impl Attribute {
     /// The fields of a part of a rule with their rows, in the order of the table.
     #[must_use]
-    pub fn fields_of(part: Part) -> Vec<(&'static Self, &'static FieldKey)> {
+    pub fn fields_of(part: RulePart) -> Vec<(&'static Self, &'static FieldKey)> {
         let mut fields = Vec::new();
         for row in &ATTRIBUTES {
             for field in row.fields {
@@ -300,11 +301,11 @@ impl TextGetter {
     ///
     /// # Errors
     /// [`Unreadable`] where the protocol has none, or Envoy had no answer.
-    pub fn get<'f>(self, facts: &'f Facts<'_>) -> Text<'f> {
+    pub fn get<'f>(self, facts: &'f Facts<'_>) -> Read<&'f [u8]> {
         self.fetch(facts, Fetch::AskEnvoy)
     }
 
-    pub(super) fn fetch<'f>(self, facts: &'f Facts<'_>, fetch: Fetch) -> Text<'f> {
+    pub(super) fn fetch<'f>(self, facts: &'f Facts<'_>, fetch: Fetch) -> Read<&'f [u8]> {
         self.0(facts, fetch)
     }
 }

@@ -7,7 +7,9 @@ mod matching;
 mod policy;
 mod predicate;
 
-pub use attribute::{ATTRIBUTES, AddressGetter, Attribute, ConditionKey, FieldKey, Part, TextGetter, Values};
+pub use attribute::{
+    ATTRIBUTES, AddressGetter, Attribute, ConditionKey, FieldKey, RulePart, TextGetter, Values,
+};
 pub use field::Field;
 pub use host_entry::{HostEntry, HostSet};
 pub use policy::{Action, Policy, PolicyMode, Rule};

@@ -141,13 +141,13 @@ proptest! {
         mode["mode"] = json!("DRY_RUN");
         let engines = [&config, &without, &enforced, &mode].map(engine);
         for request in requests.iter().filter(|request| request.now != Answer::Unreadable) {
-            let [says, untouched, would, rehearsed] = [0, 1, 2, 3].map(|at| said_by(&engines[at], request).verdict);
+            let [says, untouched, would, dry_run] = [0, 1, 2, 3].map(|at| said_by(&engines[at], request).verdict);
             prop_assert_eq!(carried_out(&says), &untouched);
             let differs = untouched.starts_with("allow") != would.starts_with("allow");
             let expected = if differs { format!("{untouched} would_{would}") } else { untouched };
             prop_assert_eq!(says, expected, "{:#}\n{:#?}", config, request);
             let expected = if would.starts_with("allow") { would } else { format!("would_{would}") };
-            prop_assert_eq!(rehearsed, expected, "{:#}\n{:#?}", config, request);
+            prop_assert_eq!(dry_run, expected, "{:#}\n{:#?}", config, request);
         }
     }
 

@@ -67,10 +67,10 @@ fn protocol(request: &Request) -> &'static str {
 /// The policies that exist for this protocol, each with its action.
 fn policies<'c>(config: &'c Value, request: &Request) -> Vec<&'c Value> {
     let all = config["policies"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let speaks = |policy: &&Value| {
+    let applies = |policy: &&Value| {
         policy["protocols"].is_null() || strings(&policy["protocols"]).iter().any(|p| p == protocol(request))
     };
-    all.iter().filter(speaks).collect()
+    all.iter().filter(applies).collect()
 }
 
 fn action(policy: &Value) -> &str {

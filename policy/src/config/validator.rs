@@ -8,21 +8,21 @@ use std::fmt;
 
 /// A place in the configuration, as a chain from the leaf to the root.
 #[derive(Clone, Copy)]
-pub(super) struct Path<'p> {
-    parent: Option<&'p Path<'p>>,
-    step: Step<'p>,
+pub(super) struct ConfigPath<'p> {
+    parent: Option<&'p ConfigPath<'p>>,
+    segment: Segment<'p>,
 }
 
 #[derive(Clone, Copy)]
-enum Step<'p> {
+enum Segment<'p> {
     Root,
     Key(&'p str),
     Index(usize),
 }
 
-/// Notes errors.
+/// Takes a tree apart, and notes every error in it.
 #[derive(Default)]
-pub(super) struct Reader {
+pub(super) struct Validator {
     errors: Vec<ConfigError>,
 }
 
@@ -30,38 +30,38 @@ pub(super) struct Reader {
 #[derive(Clone, Copy)]
 pub(super) struct Entries<'j> {
     object: &'j Object,
-    pub(super) path: &'j Path<'j>,
+    pub(super) path: &'j ConfigPath<'j>,
 }
 
 // === impl Path ===
 
-impl<'p> Path<'p> {
+impl<'p> ConfigPath<'p> {
     pub(super) fn root() -> Self {
-        Self { parent: None, step: Step::Root }
+        Self { parent: None, segment: Segment::Root }
     }
 
     pub(super) fn key(&'p self, key: &'p str) -> Self {
-        Self { parent: Some(self), step: Step::Key(key) }
+        Self { parent: Some(self), segment: Segment::Key(key) }
     }
 
     pub(super) fn index(&'p self, index: usize) -> Self {
-        Self { parent: Some(self), step: Step::Index(index) }
+        Self { parent: Some(self), segment: Segment::Index(index) }
     }
 }
 
-impl fmt::Display for Path<'_> {
+impl fmt::Display for ConfigPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(parent) = self.parent {
             parent.fmt(f)?;
         }
         let first = self.parent.is_none_or(|parent| parent.parent.is_none());
-        match self.step {
-            Step::Root => Ok(()),
-            Step::Key("") if first => f.write_str("\"\""),
-            Step::Key("") => f.write_str(".\"\""),
-            Step::Key(key) if first => f.write_str(key),
-            Step::Key(key) => write!(f, ".{key}"),
-            Step::Index(index) => write!(f, "[{index}]"),
+        match self.segment {
+            Segment::Root => Ok(()),
+            Segment::Key("") if first => f.write_str("\"\""),
+            Segment::Key("") => f.write_str(".\"\""),
+            Segment::Key(key) if first => f.write_str(key),
+            Segment::Key(key) => write!(f, ".{key}"),
+            Segment::Index(index) => write!(f, "[{index}]"),
         }
     }
 }
@@ -78,23 +78,23 @@ impl<'j> Entries<'j> {
     }
 }
 
-// === impl Reader ===
+// === impl Validator ===
 
-impl Reader {
+impl Validator {
     pub(super) fn into_errors(self) -> Vec<ConfigError> {
         self.errors
     }
 
-    pub(super) fn note(&mut self, path: &Path<'_>, problem: Problem) {
+    pub(super) fn note(&mut self, path: &ConfigPath<'_>, problem: Problem) {
         self.errors.push(ConfigError { path: path.to_string(), problem });
     }
 
-    pub(super) fn fault(&mut self, path: &Path<'_>, value: &str, fault: Fault) {
+    pub(super) fn fault(&mut self, path: &ConfigPath<'_>, value: &str, fault: Fault) {
         let value = value.to_owned();
         self.note(path, Problem::BadValue { value, fault });
     }
 
-    pub(super) fn wrong_type(&mut self, path: &Path<'_>, expected: &'static str, found: &Json) {
+    pub(super) fn wrong_type(&mut self, path: &ConfigPath<'_>, expected: &'static str, found: &Json) {
         let problem = match found {
             Json::Null => Problem::Null,
             other => Problem::WrongType { expected, found: other.kind(), repair: None },
@@ -106,7 +106,7 @@ impl Reader {
     pub(super) fn object<'j>(
         &mut self,
         json: &'j Json,
-        path: &'j Path<'j>,
+        path: &'j ConfigPath<'j>,
         known: &[&'static str],
     ) -> Option<Entries<'j>> {
         let entries = self.map(json, path)?;
@@ -118,7 +118,7 @@ impl Reader {
     }
 
     /// An object whose keys are names that the user chooses.
-    pub(super) fn map<'j>(&mut self, json: &'j Json, path: &'j Path<'j>) -> Option<Entries<'j>> {
+    pub(super) fn map<'j>(&mut self, json: &'j Json, path: &'j ConfigPath<'j>) -> Option<Entries<'j>> {
         let Json::Object(object) = json else {
             self.wrong_type(path, "an object", json);
             return None;
@@ -134,7 +134,7 @@ impl Reader {
     }
 
     /// A list that is not empty; where it is wrong, nothing.
-    pub(super) fn list<'j>(&mut self, json: &'j Json, path: &Path<'_>) -> &'j [Json] {
+    pub(super) fn list<'j>(&mut self, json: &'j Json, path: &ConfigPath<'_>) -> &'j [Json] {
         match json {
             Json::List(items) if items.is_empty() => {
                 self.note(path, Problem::EmptyList);
@@ -153,13 +153,13 @@ impl Reader {
     }
 
     /// One value where a list of such is wanted.
-    fn not_a_list(&mut self, json: &Json, path: &Path<'_>, repair: String) -> &'static [Json] {
+    fn not_a_list(&mut self, json: &Json, path: &ConfigPath<'_>, repair: String) -> &'static [Json] {
         let (expected, found, repair) = ("a list", json.kind(), Some(repair));
         self.note(path, Problem::WrongType { expected, found, repair });
         &[]
     }
 
-    pub(super) fn text<'j>(&mut self, json: &'j Json, path: &Path<'_>) -> Option<&'j str> {
+    pub(super) fn text<'j>(&mut self, json: &'j Json, path: &ConfigPath<'_>) -> Option<&'j str> {
         match json {
             Json::Text(text) => Some(text),
             other => {
@@ -173,7 +173,7 @@ impl Reader {
     pub(super) fn texts<P>(
         &mut self,
         json: &Json,
-        path: &Path<'_>,
+        path: &ConfigPath<'_>,
         mut parse: impl FnMut(&str) -> Result<P, Fault>,
     ) -> Vec<P> {
         let mut parsed = Vec::new();
