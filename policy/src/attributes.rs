@@ -15,7 +15,7 @@ pub enum Protocol {
 /// An attribute: there, not there, or not to be read.
 pub type Read<T> = Result<Option<T>, Unreadable>;
 
-/// The host has no answer for an attribute that this protocol has. Absent is not unreadable.
+/// Envoy has no answer for an attribute that this protocol has. What is absent is not unreadable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unreadable;
 
@@ -30,57 +30,61 @@ pub enum Claim {
     Other,
 }
 
-/// The host's side of a decision: raw bytes, as they came from the wire.
+/// The carrier's side of a decision: raw bytes, as they came from the wire; behind each the name of Envoy's attribute.
 ///
-/// Each answer may cost a call out of the sandbox; [`Facts`](crate::Facts) asks each question at most once,
-/// and only where a rule that can still match needs it.
+/// `Ok(None)` says that the request or connection has none, `Err(`[`Unreadable`]`)` that Envoy has no answer; a verdict that
+/// needs what is unreadable is a refusal. Each answer may cost a call out of the sandbox: [`Facts`](crate::Facts) asks each
+/// question at most once, and only where a rule that can still match needs it. Those marked HTTP are not asked of a connection.
 pub trait Attributes {
-    /// The first URI SAN of the certificate that the peer presented.
+    /// The first URI SAN of the certificate that the peer presented, `spiffe://` included
+    /// (`connection.uri_san_peer_certificate`). Empty is as none.
     ///
     /// # Errors
     /// [`Unreadable`], as for every attribute here.
     fn peer_certificate(&self) -> Read<Vec<u8>>;
-    /// Whether the peer presented a certificate at all; asked only where it has no URI SAN.
+    /// Whether the peer presented a certificate at all (`connection.mtls`); asked only where it has no URI SAN.
     ///
     /// # Errors
     /// [`Unreadable`].
     fn presents_certificate(&self) -> Result<bool, Unreadable>;
-    /// The peer that an ambient waypoint carries in the filter state `io.istio.peer_principal`.
+    /// The peer that an ambient waypoint carries in the filter state `io.istio.peer_principal`, `spiffe://` included; asked only
+    /// where there is no certificate.
     ///
     /// # Errors
     /// [`Unreadable`].
     fn peer_filter_state(&self) -> Read<Vec<u8>>;
-    /// The server name of the connection's own TLS, the outer one.
+    /// The server name of the connection's own TLS, the outer one (`connection.requested_server_name`). Empty is as none.
     ///
     /// # Errors
     /// [`Unreadable`].
     fn server_name(&self) -> Read<Vec<u8>>;
-    /// The client's address as Envoy writes it, with a port.
+    /// The client's address, `10.0.0.1:4711` or `[::1]:4711` (`source.address`); where the gateway trusts proxies, the one that
+    /// they name.
     ///
     /// # Errors
     /// [`Unreadable`].
     fn source_address(&self) -> Read<Vec<u8>>;
-    /// The gateway's address as Envoy writes it, with a port.
+    /// The gateway's address, `10.0.0.1:443` or `[::1]:443` (`destination.address`).
     ///
     /// # Errors
     /// [`Unreadable`].
     fn destination_address(&self) -> Read<Vec<u8>>;
-    /// The gateway's listener port.
+    /// The gateway's listener port (`destination.port`).
     ///
     /// # Errors
     /// [`Unreadable`].
     fn destination_port(&self) -> Read<u16>;
-    /// The cluster that the gateway chose.
+    /// The cluster that the gateway chose (`xds.cluster_name`); none before it has chosen.
     ///
     /// # Errors
     /// [`Unreadable`].
     fn cluster_name(&self) -> Read<Vec<u8>>;
-    /// The site's address as the gateway resolved it.
+    /// The site's address as the gateway resolved it, with its port (`upstream.address`); none before it dials. Empty is as none.
     ///
     /// # Errors
     /// [`Unreadable`].
     fn upstream_address(&self) -> Read<Vec<u8>>;
-    /// HTTP: `:authority`.
+    /// HTTP: `:authority`, with the port where one is written.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -95,17 +99,18 @@ pub trait Attributes {
     /// # Errors
     /// [`Unreadable`].
     fn path(&self) -> Read<Vec<u8>>;
-    /// HTTP: a header by its lower-case name, several lines joined by `,`.
+    /// HTTP: a header by its lower-case name, several lines joined by `,` (`request.headers`).
     ///
     /// # Errors
     /// [`Unreadable`].
     fn header(&self, name: &str) -> Read<Vec<u8>>;
-    /// HTTP: a claim of the token that the gateway verified, by its path.
+    /// HTTP: a claim of the token that the gateway verified, by its path, outermost name first (dynamic metadata
+    /// `envoy.filters.http.jwt_authn`, `payload`); none where no token was verified.
     ///
     /// # Errors
     /// [`Unreadable`].
     fn claim(&self, path: &[Box<str>]) -> Read<Claim>;
-    /// The time; asked only where some policy expires.
+    /// The wall clock; asked only where a policy that applies expires.
     ///
     /// # Errors
     /// [`Unreadable`].

@@ -155,18 +155,18 @@ impl<'a> Facts<'a> {
         self.protocol
     }
 
-    /// The peer.
+    /// The peer, read when these facts were made.
     ///
     /// # Errors
-    /// [`Unreadable`] where the host had no answer.
+    /// [`Unreadable`] where Envoy had no answer.
     pub fn peer(&self) -> Result<&Peer, Unreadable> {
         self.peer.as_ref().map_err(|unreadable| *unreadable)
     }
 
-    /// What is asked for.
+    /// What is asked for, read when these facts were made.
     ///
     /// # Errors
-    /// [`Unreadable`] where the host had no answer.
+    /// [`Unreadable`] where Envoy had no answer.
     pub fn target(&self) -> Result<&Target, Unreadable> {
         self.target.as_ref().map_err(|unreadable| *unreadable)
     }
@@ -186,13 +186,13 @@ impl<'a> Facts<'a> {
         self.opening.as_ref()
     }
 
-    /// The outer server name if it has been read; never asks the host.
+    /// The outer server name if it has been read; never asks Envoy.
     #[must_use]
     pub fn known_server_name(&self) -> Option<&[u8]> {
         self.server_name(Fetch::CachedOnly).ok().flatten()
     }
 
-    /// The method if it has been read; never asks the host.
+    /// The method if it has been read; never asks Envoy.
     #[must_use]
     pub fn known_method(&self) -> Option<&[u8]> {
         self.method(Fetch::CachedOnly).ok().flatten()
@@ -308,7 +308,7 @@ fn without_query(target: &[u8]) -> &[u8] {
     target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default()
 }
 
-/// What the cell holds, or what the host answers where `fetch` goes that far.
+/// What the cell holds, or what Envoy answers where `fetch` goes that far.
 fn look<T>(
     cell: &OnceCell<Read<T>>,
     fetch: Fetch,

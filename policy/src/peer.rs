@@ -21,7 +21,7 @@ impl Peer {
     /// Reads the peer: the certificate's first URI SAN, or else the filter state of a waypoint.
     ///
     /// # Errors
-    /// [`Unreadable`] where the host has no answer.
+    /// [`Unreadable`] where Envoy has no answer.
     pub fn read(attributes: &dyn Attributes, domains: &TrustDomains) -> Result<Self, Unreadable> {
         if let Some(name) = non_empty(attributes.peer_certificate()?) {
             return Ok(Self::from_name(&name, domains));

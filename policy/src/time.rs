@@ -1,4 +1,4 @@
-//! Instants, as `expires` writes them (RFC 3339) and the host's clock tells them.
+//! Instants, as `expires` writes them (RFC 3339) and Envoy's clock tells them.
 
 use crate::Fault;
 

@@ -69,36 +69,36 @@ pub enum Unauthenticated {
     Evaluate,
 }
 
-/// The settings, defaults filled in.
+/// The settings, defaults filled in (docs/language.md#settings).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// `type`
+    /// `type`: what the filter is loaded as.
     pub protocol: Protocol,
-    /// `mode`
+    /// `mode`: whether verdicts are carried out.
     pub mode: Mode,
-    /// `defaultAction`
+    /// `defaultAction`: for sources that no ALLOW policy governs.
     pub default_action: Effect,
-    /// `trustDomains`
+    /// `trustDomains`: the mesh's domains, aliases of the first.
     pub trust_domains: TrustDomains,
-    /// `unauthenticated`
+    /// `unauthenticated`: a peer without a certificate.
     pub unauthenticated: Unauthenticated,
-    /// `sniMismatch`
+    /// `sniMismatch`: the server name and the host disagree.
     pub sni_mismatch: Guard,
-    /// `encryptedClientHello`
+    /// `encryptedClientHello`: NETWORK: a ClientHello whose name is encrypted.
     pub encrypted_client_hello: Effect,
-    /// `pathReadings`
+    /// `pathReadings`: which readings of a path a rule must hold in.
     pub path_readings: PathReadings,
-    /// `privateAddresses`
+    /// `privateAddresses`: hosts that are IP literals outside of the public Internet.
     pub private_addresses: Effect,
-    /// `privateUpstreams`
+    /// `privateUpstreams`: NETWORK: the site's address is outside of the public Internet.
     pub private_upstreams: Effect,
     /// `routeMismatch`, whose default depends on the type.
     pub route_mismatch: Guard,
-    /// `reportAllowed`
+    /// `reportAllowed`: whether allowed traffic is reported, too.
     pub report_allowed: bool,
-    /// `recheckConnections`
+    /// `recheckConnections`: NETWORK: whether live connections are decided again.
     pub recheck_connections: bool,
-    /// `denyResponse`
+    /// `denyResponse`: what a refused HTTP client sees.
     pub deny_response: DenyResponse,
 }
 

@@ -29,7 +29,7 @@ impl Authority {
         Ok(Self { host, port })
     }
 
-    /// The host.
+    /// What stands before the port, in one spelling.
     #[must_use]
     pub fn host(&self) -> &Host {
         &self.host

@@ -83,14 +83,14 @@ impl SpiffeId {
         self.text.get(self.trust_domain..).unwrap_or_default()
     }
 
-    /// The namespace.
+    /// What stands behind `/ns/`: not empty, without a slash.
     #[must_use]
     pub fn namespace(&self) -> &str {
         let from = self.trust_domain + "/ns/".len();
         self.text.get(from..from + self.namespace).unwrap_or_default()
     }
 
-    /// The service account.
+    /// What stands behind `/sa/`: not empty, without a slash.
     #[must_use]
     pub fn service_account(&self) -> &str {
         let from = self.trust_domain + "/ns/".len() + self.namespace + "/sa/".len();

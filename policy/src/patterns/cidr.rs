@@ -12,7 +12,7 @@ impl CidrPattern {
     /// Parses `10.0.0.0/8`, `2001:db8::/32` or a bare address.
     ///
     /// # Errors
-    /// Whatever is neither.
+    /// Whatever is neither an address nor `address/bits`. Bits set beyond the prefix are dropped, as Envoy does.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         if text.is_empty() {
             return Err(Fault::empty());

@@ -12,7 +12,7 @@ const LOCAL: &str = "cluster.local";
 pub struct TrustDomains(Vec<Box<str>>);
 
 impl TrustDomains {
-    /// The domains as configured.
+    /// Takes domains that [`is_trust_domain`](crate::names::is_trust_domain) holds for, the mesh's own first.
     #[must_use]
     pub fn new(domains: Vec<Box<str>>) -> Self {
         Self(domains)

@@ -7,7 +7,7 @@ use crate::truth::Truth;
 use std::net::IpAddr;
 
 impl Rule {
-    /// The truth of the rule. What has been read already is tried first: where it settles the rule, the host
+    /// The truth of the rule. What has been read already is tried first: where it settles the rule, Envoy
     /// is asked nothing (Kleene's logic is monotone, so a definite answer stays).
     #[must_use]
     pub fn truth(&self, facts: &Facts<'_>) -> Truth {

@@ -8,9 +8,9 @@ use std::fmt;
 /// To admit or to refuse, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict<'e> {
-    /// What.
+    /// What becomes of the traffic.
     pub effect: Effect,
-    /// Why.
+    /// The step or rule that decided.
     pub reason: Reason<'e>,
 }
 

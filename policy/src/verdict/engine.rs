@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// A configuration, compiled.
+/// A configuration, compiled for its protocol; it never changes, and one is shared by all requests of a worker.
 pub struct Engine {
     settings: Settings,
     host_sets: Vec<Arc<HostSet>>,
@@ -28,7 +28,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Compiles a configuration for its own type.
+    /// Compiles a configuration for its own type; time and memory grow with its policies, those of a decision do not.
     #[must_use]
     pub fn new(config: Config) -> Self {
         let Config { settings, host_sets, policies } = config;
@@ -58,13 +58,14 @@ impl Engine {
         &self.policies
     }
 
-    /// The named host lists.
+    /// The named host lists, in order of their names.
     #[must_use]
     pub fn host_sets(&self) -> &[Arc<HostSet>] {
         &self.host_sets
     }
 
-    /// Decides.
+    /// Decides about one request or connection. Facts of another protocol than the configuration's are refused,
+    /// [`Reason::WrongType`].
     #[must_use]
     pub fn decide(&self, facts: &Facts<'_>) -> Decision<'_> {
         self.decide_traced(facts, &mut ())
@@ -142,7 +143,7 @@ impl Engine {
         self.expiries.get(next).copied()
     }
 
-    /// How many policies expire within a time after `now`, and have not yet.
+    /// How many policies expire within so many seconds after `now`, and have not yet.
     #[must_use]
     pub fn expiring_within(&self, now: Timestamp, seconds: i64) -> usize {
         let horizon = Timestamp::from_unix(now.unix_seconds().saturating_add(seconds), 0);

@@ -6,13 +6,14 @@ use std::fmt;
 /// A rule of a policy: `ns[<namespace or *>]-policy[<name>]-rule[<index>]`.
 #[derive(Debug, Clone, Copy)]
 pub struct RuleRef<'e> {
-    /// The policy.
+    /// The policy that the rule is one of.
     pub policy: &'e Policy,
     /// The index of the rule, from zero.
     pub rule: usize,
 }
 
-/// Why.
+/// Why a request or connection is admitted or refused; `Display` is the word or `ns[…]-policy[…]-rule[…]` of
+/// docs/language.md#reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason<'e> {
     /// This rule matched.
@@ -37,7 +38,7 @@ pub enum Reason<'e> {
     HelloTimeout,
     /// An encrypted ClientHello where they are refused.
     EncryptedHello,
-    /// The host had no answer for an attribute that the verdict needs.
+    /// Envoy had no answer for an attribute that the verdict needs.
     AttributeUnavailable,
     /// The site spoke before the peer's identity was there.
     IdentityPending,
