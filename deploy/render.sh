@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes the manifests of this folder, and those of the examples, anew from their gateway files.
+# Writes the manifests of this folder anew from its gateway files.
 # usage: deploy/render.sh EGRESSCTL
 set -eu
 egressctl=$(realpath "$1")
@@ -10,6 +10,3 @@ folder=$(mktemp -d)
 "$egressctl" render egress.yaml --carrier traffic-extension --out "$folder"
 cp "$folder/traffic-extensions.yaml" istio/
 rm -r "$folder"
-for file in ../examples/egress/*.yaml; do
-    "$egressctl" render "$file" --workload mytest/app=sleep-a:sleep-a >"../examples/egress/rendered/$(basename "$file")"
-done

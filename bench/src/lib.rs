@@ -20,7 +20,7 @@ pub mod measure;
 pub mod native;
 pub mod plot;
 pub mod report;
-pub mod shapes;
+pub use egress_test_support::shapes;
 pub mod site;
 pub mod stats;
 pub mod vocabulary;

@@ -1,5 +1,7 @@
 //! Medians, and how far they can be trusted.
 
+use egress_test_support::median;
+pub use egress_test_support::random::Random;
 use serde::{Deserialize, Serialize};
 
 /// How often the rounds are drawn again.
@@ -30,24 +32,11 @@ impl Estimate {
     }
 }
 
-/// The middle of some numbers; not a number where there are none.
-#[must_use]
-pub fn median(numbers: &[f64]) -> f64 {
-    let mut sorted = numbers.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
-    match sorted.len() {
-        0 => f64::NAN,
-        odd if odd % 2 == 1 => at(odd / 2),
-        even => f64::midpoint(at(even / 2 - 1), at(even / 2)),
-    }
-}
-
 /// What a statistic of rounds comes to, and its percentile bootstrap interval. `statistic` is given the numbers of
 /// the rounds drawn, each variant's in the same order: what happened to one round happened to all its variants.
 pub fn bootstrap<const N: usize>(variants: [&[f64]; N], statistic: impl Fn([&[f64]; N]) -> f64) -> Estimate {
     let rounds = variants.iter().map(|numbers| numbers.len()).min().unwrap_or(0);
-    let mut random = Random(0x5eed);
+    let mut random = Random::new(0x5eed);
     let mut draws: Vec<f64> = (0..DRAWS)
         .map(|_| {
             let picks: Vec<usize> = (0..rounds).map(|_| random.below(rounds)).collect();
@@ -94,27 +83,6 @@ fn difference(with: &[f64], without: &[f64]) -> f64 {
     median(&pairs)
 }
 
-/// SplitMix64: the same draws in every run.
-#[derive(Debug)]
-pub struct Random(pub u64);
-
-impl Random {
-    /// The next number.
-    pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// The next number below a bound (0 where the bound is).
-    pub fn below(&mut self, bound: usize) -> usize {
-        let wide = u128::from(self.draw()) * u128::try_from(bound).unwrap_or(0);
-        usize::try_from(wide >> 64).unwrap_or(0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_interval_holds_the_median_and_narrows_with_agreement() {
-        let mut random = Random(7);
+        let mut random = Random::new(7);
         let noisy: Vec<f64> = (0..25).map(|_| 100.0 + (random.below(2_000) as f64) / 100.0).collect();
         let wide = estimate(&noisy);
         assert!(wide.low < wide.median && wide.median < wide.high);

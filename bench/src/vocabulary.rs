@@ -17,7 +17,7 @@ const ENDINGS: [&str; 6] = ["com", "net", "org", "io", "de", "dev"];
 /// The vocabulary: words of one to three syllables, each once.
 #[must_use]
 pub fn words() -> Vec<String> {
-    let mut random = Random(SEED);
+    let mut random = Random::new(SEED);
     let mut words = BTreeSet::new();
     while words.len() < WORDS {
         let syllables = 1 + random.below(3);
@@ -38,7 +38,7 @@ fn syllable(random: &mut Random) -> String {
 #[must_use]
 pub fn varied(policies: usize) -> Value {
     let words = words();
-    let mut random = Random(SEED + 1);
+    let mut random = Random::new(SEED + 1);
     let mut seen = BTreeSet::new();
     let mut word = move || {
         let at = random.below(WORDS);

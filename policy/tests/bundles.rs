@@ -7,11 +7,7 @@ use miniz_oxide::deflate::compress_to_vec_zlib;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-#[path = "../../bench/src/shapes.rs"]
-#[expect(dead_code, unreachable_pub, reason = "the benchmark's own shapes, of which this needs a part")]
-mod shapes;
-
-use shapes::Shape;
+use egress_test_support::shapes::Shape;
 
 fn packed(config: &Value, level: u8) -> Value {
     json!({"bundle": STANDARD.encode(compress_to_vec_zlib(config.to_string().as_bytes(), level))})

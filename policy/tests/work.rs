@@ -9,11 +9,7 @@ use egress_policy::{
 };
 use std::cell::Cell;
 
-#[path = "../../bench/src/shapes.rs"]
-#[expect(dead_code, unreachable_pub, reason = "the benchmark's own shapes, of which this needs a part")]
-mod shapes;
-
-use shapes::{Probe, Shape};
+use egress_test_support::shapes::{Probe, Shape};
 
 /// What one decision took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

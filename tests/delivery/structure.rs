@@ -12,19 +12,24 @@ use serde_json::Value;
 use syn::visit::Visit;
 
 /// What each crate may depend on, of ours, in what it ships; and besides in its tests.
-const MAY_KNOW: [(&str, &[&str], &[&str]); 12] = [
-    ("egress-policy", &[], &[]),
+const MAY_KNOW: [(&str, &[&str], &[&str]); 13] = [
+    ("egress-policy", &[], &["egress-test-support"]),
+    ("egress-test-support", &["egress-policy"], &[]),
     ("egress-filter", &["egress-policy"], &[]),
     ("egress-authz", &["egress-filter", "egress-policy"], &[]),
     ("egressctl", &["egress-policy"], &[]),
     ("egress-image", &[], &[]),
     ("egress-lab", &[], &[]),
     ("egress-mesh", &["egress-image", "egress-lab"], &[]),
-    ("egress-bench", &["egress-lab", "egress-policy"], &[]),
+    ("egress-bench", &["egress-lab", "egress-policy", "egress-test-support"], &[]),
     ("egress-bench-baseline", &[], &[]),
-    ("egress-tests", &["egress-lab"], &["egress-policy"]),
+    ("egress-tests", &["egress-lab"], &["egress-policy", "egress-test-support"]),
     ("egress-delivery-tests", &[], &["egress-image", "egress-lab"]),
-    ("egress-mesh-tests", &["egress-bench", "egress-lab", "egress-mesh", "egress-tests"], &["egress-image"]),
+    (
+        "egress-mesh-tests",
+        &["egress-bench", "egress-lab", "egress-mesh", "egress-test-support", "egress-tests"],
+        &["egress-image"],
+    ),
 ];
 
 #[test]

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::bench::{Answer, Answers, Bench};
 use crate::generate::{FieldSide, policy_set, requests};
 use crate::model::{PolicySet, Protocol, Request};
-use crate::rng::Rng;
 use crate::shrink::shrink;
+use egress_test_support::random::Random;
 
 /// What has been compared so far.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ pub(crate) fn play(
     count: usize,
     tally: &mut Tally,
 ) -> Result<Option<Disagreement>> {
-    let mut rng = Rng::new(seed);
+    let mut rng = Random::new(seed);
     let set = policy_set(protocol, &mut rng);
     let drawn = requests(&set, count, &mut rng);
     bench.load(&set)?;

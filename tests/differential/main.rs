@@ -21,6 +21,5 @@ mod istio;
 mod judge;
 mod model;
 mod random;
-mod rng;
 mod shrink;
 mod wire;

@@ -56,7 +56,7 @@ pub fn measure(rig: &Rig) -> Result<Vec<Connections>> {
     }
     let connections = 64;
     let mut costs = vec![Vec::new(); diallers.len()];
-    let mut random = Random(2);
+    let mut random = Random::new(2);
     for _ in 0..rig.effort.rounds {
         for at in shuffled(diallers.len(), &mut random) {
             let dialler = diallers.get(at).context("a lane")?;

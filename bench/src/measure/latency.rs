@@ -50,7 +50,7 @@ pub fn measure(rig: &Rig) -> Result<Vec<Latency>> {
     let (rounds, period) = if rig.effort.quick { (3, 500) } else { (9, 1_000) };
     let mut halves = vec![Vec::new(); clients.len()];
     let mut tails = halves.clone();
-    let mut random = Random(3);
+    let mut random = Random::new(3);
     for _ in 0..rounds {
         for at in shuffled(clients.len(), &mut random) {
             let client = clients.get(at).context("a lane")?;

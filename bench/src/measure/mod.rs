@@ -89,7 +89,7 @@ impl Rig {
             bursts.push(self.requests_of_a_slice(client)?);
         }
         let mut costs = vec![Vec::new(); clients.len()];
-        let mut random = Random(1);
+        let mut random = Random::new(1);
         for _ in 0..self.effort.rounds {
             for at in shuffled(clients.len(), &mut random) {
                 let (Some(client), Some(requests)) = (clients.get(at), bursts.get(at)) else {

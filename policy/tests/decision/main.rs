@@ -10,10 +10,8 @@
 
 mod admission_cache;
 mod fuzz_corpus;
-mod generate;
-mod oracle;
 mod path_readings;
 mod properties;
-mod support;
-mod targets;
 mod verdict;
+
+use egress_test_support::{generate, oracle, support, targets};

@@ -2,9 +2,9 @@
 
 use super::values;
 use crate::model::{Action, Attribute, Condition, Place, Policy, PolicySet, Protocol, Rule};
-use crate::rng::Rng;
+use egress_test_support::random::Random;
 
-pub(crate) fn policy_set(protocol: Protocol, rng: &mut Rng) -> PolicySet {
+pub(crate) fn policy_set(protocol: Protocol, rng: &mut Random) -> PolicySet {
     let trust_domains: Vec<String> =
         rng.pick(&values::MESHES).iter().map(|&domain| domain.to_owned()).collect();
     // Both actions, or only one of them.
@@ -31,7 +31,7 @@ fn policy(
     action: Action,
     dry_run: bool,
     domains: &[String],
-    rng: &mut Rng,
+    rng: &mut Random,
 ) -> Policy {
     let rules = if action == Action::Allow && rng.percent(5) {
         Vec::new()
@@ -41,7 +41,7 @@ fn policy(
     Policy { name, namespace: None, action, dry_run, rules }
 }
 
-fn rule(protocol: Protocol, domains: &[String], rng: &mut Rng) -> Rule {
+fn rule(protocol: Protocol, domains: &[String], rng: &mut Random) -> Rule {
     if rng.percent(3) {
         return Rule::default();
     }
@@ -57,7 +57,7 @@ fn rule(protocol: Protocol, domains: &[String], rng: &mut Rng) -> Rule {
 }
 
 /// The fields of a source or an operation.
-fn fields(place: Place, protocol: Protocol, domains: &[String], rng: &mut Rng) -> Vec<Condition> {
+fn fields(place: Place, protocol: Protocol, domains: &[String], rng: &mut Random) -> Vec<Condition> {
     let all: &[Attribute] = match (place, protocol) {
         (Place::To, Protocol::Http) => {
             &[Attribute::Host, Attribute::Port, Attribute::Method, Attribute::Path]
@@ -90,7 +90,7 @@ fn fields(place: Place, protocol: Protocol, domains: &[String], rng: &mut Rng) -
     chosen.into_iter().map(|attribute| condition(attribute, domains, rng)).collect()
 }
 
-fn when_key(protocol: Protocol, rng: &mut Rng) -> Attribute {
+fn when_key(protocol: Protocol, rng: &mut Random) -> Attribute {
     let count = if protocol == Protocol::Http { 14 } else { 9 };
     match rng.below(count) {
         0 => Attribute::Principal,
@@ -110,7 +110,7 @@ fn when_key(protocol: Protocol, rng: &mut Rng) -> Attribute {
     }
 }
 
-fn condition(attribute: Attribute, domains: &[String], rng: &mut Rng) -> Condition {
+fn condition(attribute: Attribute, domains: &[String], rng: &mut Random) -> Condition {
     let (positive, negative) =
         *rng.pick(&[(true, false), (true, false), (false, true), (false, true), (true, true)]);
     let mut list = |wanted: bool| -> Vec<String> {

@@ -6,7 +6,7 @@ use std::fmt;
 use super::values;
 use crate::judge::{Judge, Verdicts};
 use crate::model::{Action, Attribute, Condition, Place, Policy, PolicySet, Protocol, Request, Rule};
-use crate::rng::Rng;
+use egress_test_support::random::Random;
 
 /// A field, or its twin.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,7 +70,7 @@ const CHOICE: usize = 3;
 const PATIENCE: usize = 6;
 
 /// So many requests for a policy set, half of them admitted where that can be had.
-pub(crate) fn requests(set: &PolicySet, count: usize, rng: &mut Rng) -> Vec<Drawn> {
+pub(crate) fn requests(set: &PolicySet, count: usize, rng: &mut Random) -> Vec<Drawn> {
     let judge = Judge::new(set);
     let flipped = flipped(set);
     let alone: Vec<(Condition, Judge)> =
@@ -165,7 +165,7 @@ fn alone(set: &PolicySet, place: Place, condition: &Condition) -> PolicySet {
 }
 
 /// A request that fulfils one branch of one rule, or misses it by one attribute, or is anything.
-fn one(set: &PolicySet, alone: &[(Condition, Judge)], rng: &mut Rng) -> Request {
+fn one(set: &PolicySet, alone: &[(Condition, Judge)], rng: &mut Random) -> Request {
     let domains = &set.trust_domains;
     let mut request = values::plain_request(domains);
     let attributes: Vec<Attribute> = set.conditions().map(|(_, c)| c.attribute.clone()).collect();

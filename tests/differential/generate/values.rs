@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::bench::ISSUER;
 use crate::model::{Attribute, PORTS, Request};
-use crate::rng::Rng;
+use egress_test_support::random::Random;
 
 /// Trust domains of a mesh; a peer is always of one of them.
 pub(super) const MESHES: [&[&str]; 3] =
@@ -111,8 +111,8 @@ const CLAIMS: [&[&str]; 11] = [
 const CLAIM_PATTERNS: [&str; 10] = ["admin", "dev", "*", "dev*", "*n", "3", "0", "x", "y", "ops"];
 
 /// Any value or pattern for an attribute, as a policy may have it.
-pub(super) fn pattern(attribute: &Attribute, domains: &[String], rng: &mut Rng) -> String {
-    let of = |values: &[&str], patterns: &[&str], rng: &mut Rng| {
+pub(super) fn pattern(attribute: &Attribute, domains: &[String], rng: &mut Random) -> String {
+    let of = |values: &[&str], patterns: &[&str], rng: &mut Random| {
         let from = if rng.percent(60) { values } else { patterns };
         (*rng.pick(from)).to_owned()
     };
@@ -136,16 +136,16 @@ pub(super) fn pattern(attribute: &Attribute, domains: &[String], rng: &mut Rng) 
     }
 }
 
-pub(super) fn header(rng: &mut Rng) -> Attribute {
+pub(super) fn header(rng: &mut Random) -> Attribute {
     Attribute::Header((*rng.pick(&HEADERS)).to_owned())
 }
 
-pub(super) fn claim(rng: &mut Rng) -> Attribute {
+pub(super) fn claim(rng: &mut Random) -> Attribute {
     Attribute::Claim(rng.pick(&CLAIMS).iter().map(|key| (*key).to_owned()).collect())
 }
 
 /// In a mesh of several domains only patterns whose domain istiod rewrites or leaves alone as we do.
-fn principal(domains: &[String], rng: &mut Rng) -> String {
+fn principal(domains: &[String], rng: &mut Random) -> String {
     let (namespace, account) = (*rng.pick(&NAMESPACES), *rng.pick(&ACCOUNTS));
     let domain: &str = if rng.percent(30) { "cluster.local" } else { rng.pick::<String>(domains) };
     let alone = domains.len() == 1;
@@ -166,13 +166,13 @@ fn principal(domains: &[String], rng: &mut Rng) -> String {
 }
 
 /// In a mesh of several domains istiod takes each exact one for all of them; the patterns are compared as they are.
-fn trust_domain(domains: &[String], rng: &mut Rng) -> String {
+fn trust_domain(domains: &[String], rng: &mut Random) -> String {
     let patterns =
         ["*", "cluster.*", "old*", "*.example", "*.local", "prod.*", "other.example", "*d.example"];
     if domains.len() == 1 && rng.percent(40) { domains[0].clone() } else { (*rng.pick(&patterns)).to_owned() }
 }
 
-fn request_principal(rng: &mut Rng) -> String {
+fn request_principal(rng: &mut Random) -> String {
     let patterns = [
         format!("{ISSUER}/alice"),
         format!("{ISSUER}/bob"),
@@ -210,7 +210,7 @@ fn tokens() -> [Value; 8] {
 }
 
 /// Draws one attribute of a request anew.
-pub(super) fn redraw(request: &mut Request, attribute: &Attribute, domains: &[String], rng: &mut Rng) {
+pub(super) fn redraw(request: &mut Request, attribute: &Attribute, domains: &[String], rng: &mut Random) {
     match attribute {
         Attribute::Principal | Attribute::Namespace | Attribute::ServiceAccount | Attribute::TrustDomain => {
             let domain = rng.pick(domains);
@@ -259,7 +259,7 @@ pub(super) fn plain_request(domains: &[String]) -> Request {
 }
 
 /// Hosts are compared without case on both sides.
-fn recased(host: &str, rng: &mut Rng) -> String {
+fn recased(host: &str, rng: &mut Random) -> String {
     if rng.percent(85) {
         return host.to_owned();
     }

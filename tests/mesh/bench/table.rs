@@ -1,5 +1,6 @@
 //! The results, as JSON and as a table.
 
+use egress_test_support::median;
 use serde_json::{Value, json};
 
 use crate::connections::Cut;
@@ -11,12 +12,6 @@ fn name(engine: Engine) -> &'static str {
         Engine::Ours => "egress-authz",
         Engine::Native => "AuthorizationPolicy",
     }
-}
-
-fn median(of: &[f64]) -> f64 {
-    let mut sorted = of.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
 fn rounded(number: f64) -> Value {

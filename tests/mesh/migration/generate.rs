@@ -2,17 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::rng::Rng;
 use crate::vocabulary::{
     ACCOUNTS, BLOCKS, HOST_PATTERNS, HOSTS, LISTENER_PORTS, METHOD_PATTERNS, METHODS, NAMESPACE_PATTERNS,
     NAMESPACES, PATH_PATTERNS, PATHS, PORTS_ASKED, SERVER_NAMES, TEAM_PATTERNS, TEAMS,
 };
+use egress_test_support::random::Random;
 
 /// So many of a hundred policies have something that means another thing here.
 const NOTABLE: usize = 7;
 
 /// The policies of a set; always of the same names, so that each set takes the place of the one before.
-pub(crate) fn policies(rng: &mut Rng) -> Vec<Value> {
+pub(crate) fn policies(rng: &mut Random) -> Vec<Value> {
     let actions: &[&str] = match rng.below(4) {
         0 => &["DENY"],
         1 => &["ALLOW"],
@@ -21,7 +21,7 @@ pub(crate) fn policies(rng: &mut Rng) -> Vec<Value> {
     (0..3).map(|at| policy(&format!("p{at}"), rng.pick::<&str>(actions), rng)).collect()
 }
 
-fn policy(name: &str, action: &str, rng: &mut Rng) -> Value {
+fn policy(name: &str, action: &str, rng: &mut Random) -> Value {
     let mut rules: Vec<Value> = (0..rng.within(1, 2)).map(|_| rule(rng)).collect();
     if rng.percent(NOTABLE) {
         notable(&mut rules, rng);
@@ -38,7 +38,7 @@ fn policy(name: &str, action: &str, rng: &mut Rng) -> Value {
     })
 }
 
-fn rule(rng: &mut Rng) -> Value {
+fn rule(rng: &mut Random) -> Value {
     let mut rule = Map::new();
     while rule.is_empty() {
         for (list, item) in [("from", "source"), ("to", "operation")] {
@@ -54,7 +54,7 @@ fn rule(rng: &mut Rng) -> Value {
     Value::Object(rule)
 }
 
-fn fields(list: &str, rng: &mut Rng) -> Value {
+fn fields(list: &str, rng: &mut Random) -> Value {
     let all: &[&str] = match list {
         // Kubernetes takes no service accounts beside namespaces or principals.
         "from" if rng.percent(30) => &["serviceAccounts", "remoteIpBlocks"],
@@ -76,7 +76,7 @@ fn negated(field: &str) -> String {
     format!("not{}{rest}", first.to_uppercase())
 }
 
-fn values(field: &str, rng: &mut Rng) -> Vec<String> {
+fn values(field: &str, rng: &mut Random) -> Vec<String> {
     let mut all: Vec<String> = (0..rng.within(1, 2)).flat_map(|_| value(field, rng)).collect();
     all.sort();
     all.dedup();
@@ -84,8 +84,8 @@ fn values(field: &str, rng: &mut Rng) -> Vec<String> {
 }
 
 /// One value; a host is written as Istio's documentation has it, with and without a port.
-fn value(field: &str, rng: &mut Rng) -> Vec<String> {
-    let of = |exact: &[&str], patterns: &[&str], rng: &mut Rng| {
+fn value(field: &str, rng: &mut Random) -> Vec<String> {
+    let of = |exact: &[&str], patterns: &[&str], rng: &mut Random| {
         let from = if rng.percent(65) { exact } else { patterns };
         vec![(*rng.pick(from)).to_owned()]
     };
@@ -110,7 +110,7 @@ fn value(field: &str, rng: &mut Rng) -> Vec<String> {
     }
 }
 
-fn condition(rng: &mut Rng) -> Value {
+fn condition(rng: &mut Random) -> Value {
     let (key, value) = match rng.below(5) {
         0 => ("source.namespace", value("namespaces", rng)),
         1 => ("source.principal", value("principals", rng)),
@@ -126,7 +126,7 @@ fn condition(rng: &mut Rng) -> Value {
 }
 
 /// Something that the import has to speak of.
-fn notable(rules: &mut [Value], rng: &mut Rng) {
+fn notable(rules: &mut [Value], rng: &mut Random) {
     let at = rng.below(rules.len());
     rules[at] = match rng.below(7) {
         0 => json!({"to": [{"operation": {"hosts": [rng.pick(&HOSTS)]}}]}),
@@ -155,11 +155,11 @@ pub(crate) struct Request {
 }
 
 /// So many requests, most of which fulfil one alternative of a rule or miss it by one attribute.
-pub(crate) fn requests(policies: &[Value], count: usize, rng: &mut Rng) -> Vec<Request> {
+pub(crate) fn requests(policies: &[Value], count: usize, rng: &mut Random) -> Vec<Request> {
     (0..count).map(|_| request(policies, rng)).collect()
 }
 
-fn request(policies: &[Value], rng: &mut Rng) -> Request {
+fn request(policies: &[Value], rng: &mut Random) -> Request {
     let mut request = Request {
         namespace: (*rng.pick(&NAMESPACES)).to_owned(),
         account: (*rng.pick(&ACCOUNTS)).to_owned(),
@@ -201,7 +201,7 @@ fn request(policies: &[Value], rng: &mut Rng) -> Request {
     request
 }
 
-fn one_of(values: &Value, rng: &mut Rng) -> String {
+fn one_of(values: &Value, rng: &mut Random) -> String {
     values.as_array().and_then(|values| rng.pick(values).as_str()).unwrap_or_default().to_owned()
 }
 

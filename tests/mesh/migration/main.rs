@@ -4,17 +4,11 @@
 //! `MESH_MIGRATION_SETS` and `MESH_MIGRATION_SEED` ask for more, or for others. The requests are well formed: what is refused
 //! whatever the policies say (`docs/migration.md`, "What no import can do") is no matter of an import.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test may fail loudly, in its helpers too"
-)]
+#![expect(clippy::indexing_slicing, reason = "a test may fail loudly, in its helpers too")]
 
 mod bench;
 mod generate;
 mod import;
-#[path = "../../differential/rng.rs"]
-mod rng;
 mod vocabulary;
 
 use std::env;
@@ -25,8 +19,8 @@ use anyhow::{Result, ensure};
 use egress_tests::tests;
 
 use bench::{Bench, Verdict};
+use egress_test_support::random::Random;
 use generate::{policies, requests};
-use rng::Rng;
 
 /// The seed of `make test-mesh`.
 const SEED: u64 = 20_261_121;
@@ -59,7 +53,7 @@ fn imported_policies_give_istios_verdicts(bench: &mut Bench) -> Result<()> {
     let mut tally = Tally::default();
     let begin = Instant::now();
     for at in 0..sets {
-        let mut rng = Rng::new(seed.wrapping_mul(1_000_003).wrapping_add(at));
+        let mut rng = Random::new(seed.wrapping_mul(1_000_003).wrapping_add(at));
         one_set(bench, at, &mut rng, &mut tally)?;
     }
     let percent = |part: usize, whole: usize| part * 100 / whole.max(1);
@@ -71,7 +65,7 @@ fn imported_policies_give_istios_verdicts(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-fn one_set(bench: &mut Bench, at: u64, rng: &mut Rng, tally: &mut Tally) -> Result<()> {
+fn one_set(bench: &mut Bench, at: u64, rng: &mut Random, tally: &mut Tally) -> Result<()> {
     let policies = policies(rng);
     let notes = bench.apply(at, &policies)?;
     let named = notes.named();

@@ -3,10 +3,10 @@
 //! It reads the raw JSON of a *valid* configuration and the plain fields of a request, and answers in the
 //! words that the outside sees. It shares no matching code with the crate.
 
-pub(crate) mod hello;
-pub(crate) mod names;
-pub(crate) mod paths;
-pub(crate) mod patterns;
+pub mod hello;
+pub mod names;
+pub mod paths;
+pub mod patterns;
 mod rules;
 mod truth;
 
@@ -20,7 +20,7 @@ use truth::{FALSE, TRUE};
 type Verdict = (bool, String);
 
 /// What the language says about a request.
-pub(crate) fn decide(config: &Value, request: &Request) -> Said {
+pub fn decide(config: &Value, request: &Request) -> Said {
     let audit = audit(config, request);
     let words = |(allowed, reason): &Verdict| {
         let effect = if *allowed { "allow" } else { "deny" };
@@ -40,7 +40,7 @@ pub(crate) fn decide(config: &Value, request: &Request) -> Said {
 }
 
 /// The trust domains of the mesh.
-pub(crate) fn trust_domains(config: &Value) -> Vec<String> {
+pub fn trust_domains(config: &Value) -> Vec<String> {
     match &config["trustDomains"] {
         Value::Null => vec!["cluster.local".to_owned()],
         list => strings(list),
@@ -48,7 +48,7 @@ pub(crate) fn trust_domains(config: &Value) -> Vec<String> {
 }
 
 /// Entries of `hosts`, each set's name replaced by its patterns.
-pub(crate) fn expand(config: &Value, entries: &[String]) -> Vec<String> {
+pub fn expand(config: &Value, entries: &[String]) -> Vec<String> {
     let patterns = |entry: &String| match entry.strip_prefix('@') {
         Some(name) => strings(&config["hostSets"][name]),
         None => vec![entry.clone()],

@@ -14,10 +14,10 @@ use serde_json::Value;
 use std::net::IpAddr;
 
 /// Panics where its input shows a fault.
-pub(crate) type Target = fn(&[u8]);
+pub type Target = fn(&[u8]);
 
 /// The targets by name, which is also the folder of their corpus.
-pub(crate) const TARGETS: &[(&str, Target)] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("authority", authority),
     ("configuration", configuration),
     ("decision", decision),
@@ -30,7 +30,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
 
 /// Any bytes as a configuration: an answer, never a panic, the same one twice; and what is accepted
 /// decides, and means the same with its keys in another order.
-pub(crate) fn configuration(data: &[u8]) {
+pub fn configuration(data: &[u8]) {
     let parsed = Config::parse(data);
     assert_eq!(parsed, Config::parse(data), "the same bytes, another answer");
     let config = match parsed {
@@ -56,7 +56,7 @@ pub(crate) fn configuration(data: &[u8]) {
 }
 
 /// Any bytes as an authority, an address or a server name, beside a second reading of docs/language.md#3-what-is-asked-for.
-pub(crate) fn authority(data: &[u8]) {
+pub fn authority(data: &[u8]) {
     let ours = Authority::parse(data).ok();
     let theirs = names::authority(data);
     assert_eq!(ours.as_ref().map(|ours| (host(ours.host()), ours.port())), theirs);
@@ -92,7 +92,7 @@ fn ip(address: IpAddr) -> names::Ip {
 
 /// Any bytes as an identity, beside the crate `spiffe`: ours are those of its identities that have Istio's
 /// form and are written in their one spelling.
-pub(crate) fn spiffe_id(data: &[u8]) {
+pub fn spiffe_id(data: &[u8]) {
     let theirs = std::str::from_utf8(data).ok().and_then(|text| {
         let id = spiffe::SpiffeId::new(text).ok()?;
         let parts: Vec<&str> = id.path().split('/').collect();
@@ -114,7 +114,7 @@ pub(crate) fn spiffe_id(data: &[u8]) {
 }
 
 /// `<pattern> NUL <path>`.
-pub(crate) fn path_template(data: &[u8]) {
+pub fn path_template(data: &[u8]) {
     let Some((pattern, path)) = pattern_and_value(data) else {
         return;
     };
@@ -125,7 +125,7 @@ pub(crate) fn path_template(data: &[u8]) {
 }
 
 /// `<pattern> NUL <host>`.
-pub(crate) fn host_pattern(data: &[u8]) {
+pub fn host_pattern(data: &[u8]) {
     let Some((pattern, value)) = pattern_and_value(data) else {
         return;
     };
@@ -181,7 +181,7 @@ fn truth(naive: u8) -> Truth {
 
 /// Any bytes as the beginning of a connection. The first byte says in which pieces they arrive, which must
 /// not matter; and a ClientHello is one exactly where a second reading finds it.
-pub(crate) fn hello(data: &[u8]) {
+pub fn hello(data: &[u8]) {
     let Some((&pieces, data)) = data.split_first() else {
         return;
     };
@@ -212,7 +212,7 @@ pub(crate) fn hello(data: &[u8]) {
 
 /// `<pieces> <when the site speaks> <length of the client's bytes, two> <the client's> <the site's>` behind a first ClientHello
 /// for `a.example`: alike in any pieces, and no whole ClientHello for another host passes before the site has answered.
-pub(crate) fn handshake(data: &[u8]) {
+pub fn handshake(data: &[u8]) {
     let Some((&[pieces, when, high, low], data)) = data.split_first_chunk::<4>() else {
         return;
     };
@@ -249,7 +249,7 @@ pub(crate) fn handshake(data: &[u8]) {
 }
 
 /// A configuration and requests out of bytes, beside the oracle.
-pub(crate) fn decision(data: &[u8]) {
+pub fn decision(data: &[u8]) {
     let (config, requests) = scene(data);
     let engine = engine(&config);
     for request in &requests {
@@ -259,7 +259,7 @@ pub(crate) fn decision(data: &[u8]) {
 
 /// A configuration and three requests for it. The requests come first: where the bytes run out, it is the
 /// policies that grow simple.
-pub(crate) fn scene(bytes: &[u8]) -> (Value, Vec<Request>) {
+pub fn scene(bytes: &[u8]) -> (Value, Vec<Request>) {
     let source = &mut Source::new(bytes);
     let protocol = if source.chance(50) { "NETWORK" } else { "HTTP" };
     let requests: Vec<_> = (0..3).map(|_| generate::request(source, protocol)).collect();

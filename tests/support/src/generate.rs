@@ -7,12 +7,12 @@ use crate::support::{Answer, Begin, Request, there};
 use serde_json::{Map, Value, json};
 
 /// The bytes that choices are taken from.
-pub(crate) struct Source<'b> {
+pub struct Source<'b> {
     bytes: &'b [u8],
 }
 
 impl<'b> Source<'b> {
-    pub(crate) fn new(bytes: &'b [u8]) -> Self {
+    pub fn new(bytes: &'b [u8]) -> Self {
         Self { bytes }
     }
 
@@ -24,12 +24,12 @@ impl<'b> Source<'b> {
         *first
     }
 
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         usize::from(self.byte()) % bound
     }
 
     /// True in so many of a hundred cases.
-    pub(crate) fn chance(&mut self, percent: u16) -> bool {
+    pub fn chance(&mut self, percent: u16) -> bool {
         u16::from(self.byte()) * 100 >= (100 - percent) * 256
     }
 
@@ -124,7 +124,7 @@ const SERVER_NAMES: &[&str] = &[
     "outbound_.80_.v1_.gw.ns.svc.cluster.local",
     "outbound_.80_._.gw.ns.svc",
 ];
-pub(crate) const PATHS: &[&str] = &[
+pub const PATHS: &[&str] = &[
     "/",
     "/a",
     "/a/b",
@@ -153,7 +153,7 @@ pub(crate) const PATHS: &[&str] = &[
     "/a/b/..;/b",
     "/a;%2fb/..\\b",
 ];
-pub(crate) const PATH_PATTERNS: &[&str] = &[
+pub const PATH_PATTERNS: &[&str] = &[
     "/a",
     "*",
     "/a*",
@@ -261,7 +261,7 @@ const FIELDS: &[(&str, &str, &[&str])] = &[
 ];
 
 /// A valid configuration for one protocol.
-pub(crate) fn config(source: &mut Source<'_>, protocol: &str) -> Value {
+pub fn config(source: &mut Source<'_>, protocol: &str) -> Value {
     let mut config = Map::new();
     config.insert("type".to_owned(), json!(protocol));
     let settings: &[(&str, &[&str], u16)] = &[
@@ -310,7 +310,7 @@ fn host_set(source: &mut Source<'_>) -> Value {
 }
 
 /// A valid policy that uses the sets `one` and `two`.
-pub(crate) fn policy(source: &mut Source<'_>, at: usize) -> Value {
+pub fn policy(source: &mut Source<'_>, at: usize) -> Value {
     let mut policy = Map::new();
     policy.insert("name".to_owned(), json!(format!("p{at}")));
     let namespace = source.chance(40).then(|| source.pick(NAMESPACES).to_owned());
@@ -402,7 +402,7 @@ fn values(source: &mut Source<'_>, words: &[&str], namespaced: bool) -> Value {
 }
 
 /// A request, or a connection.
-pub(crate) fn request(source: &mut Source<'_>, protocol: &str) -> Request {
+pub fn request(source: &mut Source<'_>, protocol: &str) -> Request {
     let mut request = Request { now: Answer::There(NOW), ..Request::default() };
     identity(source, &mut request);
     if source.chance(40) {

@@ -2,7 +2,7 @@
 
 /// The server name, and whether an encrypted hello is there; `None` for anything but a good ClientHello in the
 /// first 64 KiB.
-pub(crate) fn client_hello(data: &[u8]) -> Option<(Option<Vec<u8>>, bool)> {
+pub fn client_hello(data: &[u8]) -> Option<(Option<Vec<u8>>, bool)> {
     // Records, until the handshake message is whole.
     let mut message: Vec<u8> = Vec::new();
     let mut at = 0;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// What the host answers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) enum Answer<T> {
+pub enum Answer<T> {
     There(T),
     #[default]
     Absent,
@@ -19,7 +19,7 @@ pub(crate) enum Answer<T> {
 
 /// What a connection begins with; `Http` for a request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) enum Begin {
+pub enum Begin {
     #[default]
     Http,
     Tls {
@@ -34,26 +34,26 @@ pub(crate) enum Begin {
 
 /// Everything that could be asked about a request or connection.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Request {
-    pub(crate) begin: Begin,
-    pub(crate) certificate: Answer<Vec<u8>>,
+pub struct Request {
+    pub begin: Begin,
+    pub certificate: Answer<Vec<u8>>,
     /// Whether there is a certificate without a URI SAN; `Absent` is no.
-    pub(crate) nameless_certificate: Answer<()>,
-    pub(crate) filter_state: Answer<Vec<u8>>,
-    pub(crate) sni: Answer<Vec<u8>>,
-    pub(crate) source: Answer<Vec<u8>>,
-    pub(crate) destination: Answer<Vec<u8>>,
-    pub(crate) port: Answer<u16>,
-    pub(crate) cluster: Answer<Vec<u8>>,
-    pub(crate) upstream: Answer<Vec<u8>>,
-    pub(crate) authority: Answer<Vec<u8>>,
-    pub(crate) method: Answer<Vec<u8>>,
-    pub(crate) path: Answer<Vec<u8>>,
-    pub(crate) headers: BTreeMap<String, Answer<Vec<u8>>>,
+    pub nameless_certificate: Answer<()>,
+    pub filter_state: Answer<Vec<u8>>,
+    pub sni: Answer<Vec<u8>>,
+    pub source: Answer<Vec<u8>>,
+    pub destination: Answer<Vec<u8>>,
+    pub port: Answer<u16>,
+    pub cluster: Answer<Vec<u8>>,
+    pub upstream: Answer<Vec<u8>>,
+    pub authority: Answer<Vec<u8>>,
+    pub method: Answer<Vec<u8>>,
+    pub path: Answer<Vec<u8>>,
+    pub headers: BTreeMap<String, Answer<Vec<u8>>>,
     /// The payload of the verified token.
-    pub(crate) token: Answer<Value>,
+    pub token: Answer<Value>,
     /// Seconds since 1970; absent is a clock that stands at zero.
-    pub(crate) now: Answer<i64>,
+    pub now: Answer<i64>,
 }
 
 /// `spiffe://cluster.local/ns/<namespace>/sa/<account>` from `<namespace>/<account>`.
@@ -62,12 +62,12 @@ fn spiffe(workload: &str) -> Vec<u8> {
     format!("spiffe://cluster.local/ns/{namespace}/sa/{account}").into_bytes()
 }
 
-pub(crate) fn there(text: &str) -> Answer<Vec<u8>> {
+pub fn there(text: &str) -> Answer<Vec<u8>> {
     Answer::There(text.as_bytes().to_vec())
 }
 
 /// `GET http://<host>/` by a workload (`namespace/account`), over mTLS from 10.1.0.7 to the gateway's port 80.
-pub(crate) fn http(workload: &str, host: &str) -> Request {
+pub fn http(workload: &str, host: &str) -> Request {
     Request {
         certificate: Answer::There(spiffe(workload)),
         source: there("10.1.0.7:41234"),
@@ -81,7 +81,7 @@ pub(crate) fn http(workload: &str, host: &str) -> Request {
 }
 
 /// A connection by a workload to the gateway's port 443 whose first bytes are a hello for `inner`.
-pub(crate) fn tls(workload: &str, inner: &str) -> Request {
+pub fn tls(workload: &str, inner: &str) -> Request {
     Request {
         begin: Begin::Tls { inner: Some(inner.as_bytes().to_vec()), encrypted: false },
         certificate: Answer::There(spiffe(workload)),
@@ -93,75 +93,75 @@ pub(crate) fn tls(workload: &str, inner: &str) -> Request {
 }
 
 /// A connection by a workload to the gateway's port 443 whose first bytes are not TLS.
-pub(crate) fn plain(workload: &str) -> Request {
+pub fn plain(workload: &str) -> Request {
     Request { begin: Begin::Plain, ..tls(workload, "") }
 }
 
 impl Request {
     /// The same with something else about it.
-    pub(crate) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
     }
 
-    pub(crate) fn method(self, method: &str) -> Self {
+    pub fn method(self, method: &str) -> Self {
         self.with(|r| r.method = there(method))
     }
 
-    pub(crate) fn path(self, path: &str) -> Self {
+    pub fn path(self, path: &str) -> Self {
         self.with(|r| r.path = there(path))
     }
 
-    pub(crate) fn sni(self, sni: &str) -> Self {
+    pub fn sni(self, sni: &str) -> Self {
         self.with(|r| r.sni = there(sni))
     }
 
-    pub(crate) fn source(self, address: &str) -> Self {
+    pub fn source(self, address: &str) -> Self {
         self.with(|r| r.source = there(address))
     }
 
-    pub(crate) fn cluster(self, cluster: &str) -> Self {
+    pub fn cluster(self, cluster: &str) -> Self {
         self.with(|r| r.cluster = there(cluster))
     }
 
-    pub(crate) fn header(self, name: &str, value: &str) -> Self {
+    pub fn header(self, name: &str, value: &str) -> Self {
         self.with(|r| {
             r.headers.insert(name.to_owned(), there(value));
         })
     }
 
-    pub(crate) fn token(self, payload: Value) -> Self {
+    pub fn token(self, payload: Value) -> Self {
         self.with(|r| r.token = Answer::There(payload))
     }
 
-    pub(crate) fn at(self, seconds: i64) -> Self {
+    pub fn at(self, seconds: i64) -> Self {
         self.with(|r| r.now = Answer::There(seconds))
     }
 
     /// No client certificate.
-    pub(crate) fn anonymous(self) -> Self {
+    pub fn anonymous(self) -> Self {
         self.with(|r| r.certificate = Answer::Absent)
     }
 
     /// With this URI SAN.
-    pub(crate) fn named(self, san: &str) -> Self {
+    pub fn named(self, san: &str) -> Self {
         self.with(|r| r.certificate = there(san))
     }
 }
 
 /// The host's side of a request: answers, and counts the questions.
-pub(crate) struct Fake<'r> {
+pub struct Fake<'r> {
     request: &'r Request,
     asked: RefCell<BTreeMap<String, u32>>,
 }
 
 impl<'r> Fake<'r> {
-    pub(crate) fn new(request: &'r Request) -> Self {
+    pub fn new(request: &'r Request) -> Self {
         Self { request, asked: RefCell::default() }
     }
 
     /// How often each attribute was asked for.
-    pub(crate) fn asked(&self) -> BTreeMap<String, u32> {
+    pub fn asked(&self) -> BTreeMap<String, u32> {
         self.asked.borrow().clone()
     }
 
@@ -175,7 +175,7 @@ impl<'r> Fake<'r> {
     }
 
     /// The facts of the request, as the filter would make them.
-    pub(crate) fn facts(&self, engine: &Engine) -> Facts<'_> {
+    pub fn facts(&self, engine: &Engine) -> Facts<'_> {
         let settings = engine.settings();
         let domains = &settings.trust_domains;
         let opening = match &self.request.begin {
@@ -268,7 +268,7 @@ impl Attributes for Fake<'_> {
     }
 }
 
-pub(crate) fn engine(config: &Value) -> Engine {
+pub fn engine(config: &Value) -> Engine {
     match Config::parse(config.to_string().as_bytes()) {
         Ok(config) => Engine::new(config),
         Err(errors) => panic!("{config:#}\n{errors:#?}"),
@@ -277,9 +277,9 @@ pub(crate) fn engine(config: &Value) -> Engine {
 
 /// What a decision says: verdict and second verdict in the words of docs/language.md#reasons, and the AUDIT rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Said {
-    pub(crate) verdict: String,
-    pub(crate) audit: Vec<String>,
+pub struct Said {
+    pub verdict: String,
+    pub audit: Vec<String>,
 }
 
 impl From<Decision<'_>> for Said {
@@ -297,7 +297,7 @@ impl From<Decision<'_>> for Said {
 }
 
 /// The decision, having checked that nothing was asked twice.
-pub(crate) fn said_by(engine: &Engine, request: &Request) -> Said {
+pub fn said_by(engine: &Engine, request: &Request) -> Said {
     let fake = Fake::new(request);
     let said = Said::from(engine.decide(&fake.facts(engine)));
     let twice: Vec<_> = fake.asked().into_iter().filter(|(_, times)| *times > 1).collect();
@@ -306,7 +306,7 @@ pub(crate) fn said_by(engine: &Engine, request: &Request) -> Said {
 }
 
 /// What was asked, besides the identity and the authority, which every decision needs.
-pub(crate) fn asked(config: &Value, request: &Request) -> Vec<String> {
+pub fn asked(config: &Value, request: &Request) -> Vec<String> {
     let engine = engine(config);
     let fake = Fake::new(request);
     let _ = engine.decide(&fake.facts(&engine));

@@ -2,16 +2,16 @@
 
 /// `SplitMix64` (Steele, Lea, Flood 2014): a seed that is printed today must replay next year.
 #[derive(Debug, Clone)]
-pub(crate) struct Rng(u64);
+pub struct Random(u64);
 
-// === impl Rng ===
+// === impl Random ===
 
-impl Rng {
-    pub(crate) fn new(seed: u64) -> Self {
+impl Random {
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -19,26 +19,26 @@ impl Rng {
     }
 
     /// A number below `end`.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(end).unwrap()).unwrap()
+    pub fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.draw() % u64::try_from(end).unwrap()).unwrap()
     }
 
     /// A number of the range, both ends included.
-    pub(crate) fn within(&mut self, low: usize, high: usize) -> usize {
+    pub fn within(&mut self, low: usize, high: usize) -> usize {
         low + self.below(high - low + 1)
     }
 
     /// True in so many of a hundred cases.
-    pub(crate) fn percent(&mut self, chance: usize) -> bool {
+    pub fn percent(&mut self, chance: usize) -> bool {
         self.below(100) < chance
     }
 
-    pub(crate) fn pick<'t, T>(&mut self, from: &'t [T]) -> &'t T {
+    pub fn pick<'t, T>(&mut self, from: &'t [T]) -> &'t T {
         &from[self.below(from.len())]
     }
 
     /// So many different ones, in their order; all where there are no more.
-    pub(crate) fn some<T: Clone>(&mut self, from: &[T], count: usize) -> Vec<T> {
+    pub fn some<T: Clone>(&mut self, from: &[T], count: usize) -> Vec<T> {
         let mut chosen: Vec<usize> = (0..from.len()).collect();
         while chosen.len() > count {
             chosen.remove(self.below(chosen.len()));
