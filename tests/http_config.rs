@@ -234,7 +234,7 @@ fn an_empty_configuration_refuses_everything(stage: &mut Stage) -> Result<()> {
 fn the_wrong_type_refuses_everything_and_says_why(stage: &mut Stage) -> Result<()> {
     let rig = &mut stage.rig;
     let mark = audit::mark(rig.envoy());
-    rig.policy(json!({"type": "NETWORK", "mode": "DRY_RUN", "unauthenticated": "EVALUATE", "defaultAction": "ALLOW"}))?;
+    rig.policy(json!({"type": "NETWORK", "unauthenticated": "EVALUATE", "defaultAction": "ALLOW"}))?;
     for who in ["a/x", "b/y"] {
         for _ in 0..3 {
             let told = rig.ask(who, &Ask::parse("GET http://www.example.com/")?)?;

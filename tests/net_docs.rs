@@ -91,7 +91,7 @@ fn the_reasons_exist() {
     }
     let line: Value = serde_json::from_str(blocks("json").first().unwrap()).unwrap();
     assert_eq!(line["reason"], "sni_mismatch");
-    let source = file("src/audit.rs");
+    let source = file("filter/src/audit.rs");
     for field in line.as_object().unwrap().keys().filter(|field| *field != "type") {
         assert!(source.contains(&format!("    {field}: ")), "the audit line has no {field}");
     }
