@@ -9,7 +9,7 @@ use crate::patterns::{
     AccountPattern, CidrPattern, NamespacePattern, PathPattern, PrincipalPattern, RequestPrincipalPattern,
     ServerNamePattern, TextPattern, TrustDomainPattern, TrustDomains,
 };
-use crate::rules::{Attribute, Comparison, Field, Predicate, Values};
+use crate::rules::{Attribute, Comparison, Field, FieldKey, Predicate, RulePart, Values};
 
 /// What parsing a value needs to know of the rest of the configuration.
 #[derive(Clone, Copy)]
@@ -17,6 +17,26 @@ pub(super) struct ParseContext<'s> {
     pub(super) domains: &'s TrustDomains,
     pub(super) sets: &'s HostSets,
     pub(super) namespace: Option<&'s str>,
+    pub(super) source: &'s PartFields,
+    pub(super) operation: &'s PartFields,
+}
+
+/// The fields of a part of a rule, taken from the table once for all rules.
+pub(super) struct PartFields {
+    pub(super) rows: Vec<(&'static Attribute, &'static FieldKey)>,
+    /// All keys, twins too.
+    pub(super) keys: Vec<&'static str>,
+}
+
+impl PartFields {
+    pub(super) fn of(part: RulePart) -> Self {
+        let rows = Attribute::fields_of(part);
+        let mut keys = Vec::new();
+        for (_, field) in &rows {
+            keys.extend([field.key, field.not_key]);
+        }
+        Self { rows, keys }
+    }
 }
 
 /// Values and not-values of one field, as they stand in the tree with their places.

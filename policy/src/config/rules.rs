@@ -3,7 +3,7 @@
 use super::choice::{self, Choices};
 use super::conditions;
 use super::error::Problem;
-use super::fields::{ParseContext, Written, predicate};
+use super::fields::{ParseContext, PartFields, Written, predicate};
 use super::host_sets::HostSets;
 use super::json::Json;
 use super::settings::Settings;
@@ -11,7 +11,7 @@ use super::validator::{ConfigPath, Entries, Validator};
 use crate::Fault;
 use crate::attributes::Protocol;
 use crate::names::{is_dns_label, is_dns_subdomain};
-use crate::rules::{Action, Attribute, FieldKey, Policy, PolicyMode, Predicate, Rule, RulePart};
+use crate::rules::{Action, FieldKey, Policy, PolicyMode, Predicate, Rule, RulePart};
 use crate::time::Timestamp;
 use rustc_hash::FxHashMap;
 
@@ -40,11 +40,14 @@ pub(super) fn read_policies(
             return Vec::new();
         }
     };
+    let (source, operation) = (PartFields::of(RulePart::Source), PartFields::of(RulePart::Operation));
+    let domains = &settings.trust_domains;
+    let mesh = ParseContext { domains, sets, namespace: None, source: &source, operation: &operation };
     let mut names: FxHashMap<Box<str>, usize> = FxHashMap::default();
     let mut policies = Vec::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
         let path = path.index(at);
-        let Some(policy) = read_policy(validator, item, &path, settings, sets) else {
+        let Some(policy) = read_policy(validator, item, &path, mesh) else {
             continue;
         };
         // Where name or namespace could not be read, it is not known whose name this would be a second time.
@@ -70,8 +73,7 @@ fn read_policy(
     validator: &mut Validator,
     json: &Json,
     path: &ConfigPath<'_>,
-    settings: &Settings,
-    sets: &HostSets,
+    mesh: ParseContext<'_>,
 ) -> Option<Policy> {
     let entries = validator.object(json, path, POLICY_KEYS)?;
     let name = read_name(validator, &entries);
@@ -93,7 +95,7 @@ fn read_policy(
     });
     // A namespace with an error in it is still one, so that its service accounts are not blamed as well.
     let own = namespace.as_deref().or(entries.get("namespace").map(|_| "unknown"));
-    let context = ParseContext { domains: &settings.trust_domains, sets, namespace: own };
+    let context = ParseContext { namespace: own, ..mesh };
     let rules = read_rules(validator, &entries, context);
     if rules.is_empty() && action != Action::Allow && is_empty_or_absent(entries.get("rules")) {
         let what = "a DENY or AUDIT without rules never matches";
@@ -225,19 +227,14 @@ fn read_alternatives(
     part: RulePart,
     context: ParseContext<'_>,
 ) -> Vec<Vec<Predicate>> {
-    let (list_key, item_keys): (_, &[&'static str; 1]) = match part {
-        RulePart::Source => ("from", &["source"]),
-        RulePart::Operation => ("to", &["operation"]),
+    let (list_key, item_keys, known): (_, &[&'static str; 1], _) = match part {
+        RulePart::Source => ("from", &["source"], context.source),
+        RulePart::Operation => ("to", &["operation"], context.operation),
     };
     let [item_key] = item_keys;
     let Some(json) = entries.get(list_key) else {
         return Vec::new();
     };
-    let table = Attribute::fields_of(part);
-    let mut known = Vec::new();
-    for (_, field) in &table {
-        known.extend([field.key, field.not_key]);
-    }
     let list_path = entries.path.key(list_key);
     let mut alternatives = Vec::new();
     for (at, item) in validator.list(json, &list_path).iter().enumerate() {
@@ -249,14 +246,15 @@ fn read_alternatives(
             validator.note(&path, Problem::EmptyObject);
         }
         let fields_path = path.key(item_key);
-        let Some(fields) = item.get(item_key).and_then(|json| validator.object(json, &fields_path, &known))
+        let Some(fields) =
+            item.get(item_key).and_then(|json| validator.object(json, &fields_path, &known.keys))
         else {
             continue;
         };
         if fields.iter().next().is_none() {
             validator.note(&fields_path, Problem::EmptyObject);
         }
-        alternatives.push(read_fields(validator, &fields, &table, context));
+        alternatives.push(read_fields(validator, &fields, known, context));
     }
     alternatives
 }
@@ -264,11 +262,11 @@ fn read_alternatives(
 fn read_fields(
     validator: &mut Validator,
     fields: &Entries<'_>,
-    table: &[(&'static Attribute, &'static FieldKey)],
+    known: &PartFields,
     context: ParseContext<'_>,
 ) -> Vec<Predicate> {
     let mut predicates = Vec::new();
-    for (attribute, FieldKey { key, not_key, .. }) in table {
+    for (attribute, FieldKey { key, not_key, .. }) in &known.rows {
         let (path, not_path) = (fields.path.key(key), fields.path.key(not_key));
         let written = Written {
             values: fields.get(key).map(|json| (json, path)),
