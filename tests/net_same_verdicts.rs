@@ -72,7 +72,7 @@ fn policies() -> Vec<Value> {
         ]}),
         json!({"defaultAction": "ALLOW", "policies": [
             {"name": "ceiling", "action": "DENY", "rules": [{"to": [{"operation": {"notHosts": ["*.example.com", "*.example.org"]}}]}]},
-            {"name": "rehearsed", "action": "DENY", "mode": "DRY_RUN", "rules": [{"from": from(json!({"trustDomains": ["cluster.local"]}))}]},
+            {"name": "in-dry-run", "action": "DENY", "mode": "DRY_RUN", "rules": [{"from": from(json!({"trustDomains": ["cluster.local"]}))}]},
             {"name": "gone", "namespace": "b", "expires": "2020-01-01T00:00:00Z", "rules": [{}]},
         ]}),
     ]

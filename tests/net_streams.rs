@@ -35,8 +35,8 @@ struct Stage {
 struct Slow {
     since: Mark,
     clients: Vec<(&'static str, u16, JoinHandle<Result<Duration>>)>,
-    rehearsed: Stream,
-    rehearsed_site: SiteStream,
+    in_dry_run: Stream,
+    dry_run_site: SiteStream,
     beginning: Vec<u8>,
 }
 
@@ -66,7 +66,7 @@ fn start() -> Result<Stage> {
         Listener::new(Kind::Mtls80, Filter::None),
         net::listener(TCP, Kind::Mtls443)?,
         net::listener("pass444", Kind::Pass444)?,
-        net::listener("rehearsal", Kind::Mtls443)?,
+        net::listener("dry-run", Kind::Mtls443)?,
     ]);
     shape.clusters = vec![
         Cluster { name: "test-site".to_owned(), to: To::Port(site.port()), sni: None, address: None },
@@ -80,15 +80,15 @@ fn start() -> Result<Stage> {
     Ok(Stage { rig, site, slow })
 }
 
-/// Two clients, and one more under a rehearsal, where what has waited goes on in the end.
+/// Two clients, and one more in a dry run, where what has waited goes on in the end.
 fn begin_hellos(rig: &mut Rig, site: &Site) -> Result<Slow> {
-    rig.policy_of("rehearsal", &with(allow_all(), &json!({"mode": "DRY_RUN"})))?;
+    rig.policy_of("dry-run", &with(allow_all(), &json!({"mode": "DRY_RUN"})))?;
     rig.policy_of(TCP, &allow_all())?;
     let since = rig.mark();
     let beginning = rig.public("site.example.com")?.client_hello()?.get(..200).unwrap_or_default().to_vec();
-    let mut rehearsed = rig.outer(WHO, "rehearsal", Some("site.example.com"))?;
-    rehearsed.send(&beginning)?;
-    let rehearsed_site = site.accept()?;
+    let mut in_dry_run = rig.outer(WHO, "dry-run", Some("site.example.com"))?;
+    in_dry_run.send(&beginning)?;
+    let dry_run_site = site.accept()?;
     let mut clients = Vec::new();
     for (what, pieces, pause) in [
         ("one byte", &beginning[..1], Duration::ZERO),
@@ -107,7 +107,7 @@ fn begin_hellos(rig: &mut Rig, site: &Site) -> Result<Slow> {
         });
         clients.push((what, port, client));
     }
-    Ok(Slow { since, clients, rehearsed, rehearsed_site, beginning })
+    Ok(Slow { since, clients, in_dry_run, dry_run_site, beginning })
 }
 
 fn hash(bytes: &[u8]) -> String {
@@ -433,13 +433,10 @@ fn a_hello_has_ten_seconds(stage: &mut Stage) -> Result<()> {
         let verdict = stage.rig.entry(slow.since, port)?.verdict();
         ensure!(verdict == "deny[hello_timeout]", "{what}: {verdict}");
     }
-    let Slow { rehearsed, mut rehearsed_site, beginning, .. } = slow;
-    ensure!(
-        rehearsed_site.hear(beginning.len())? == beginning,
-        "the rehearsal holds back what it would refuse"
-    );
-    let port = rehearsed.local_addr().port();
-    drop((rehearsed, rehearsed_site));
+    let Slow { in_dry_run, mut dry_run_site, beginning, .. } = slow;
+    ensure!(dry_run_site.hear(beginning.len())? == beginning, "the dry run holds back what it would refuse");
+    let port = in_dry_run.local_addr().port();
+    drop((in_dry_run, dry_run_site));
     let verdict = stage.rig.entry(slow.since, port)?.verdict();
     ensure!(verdict == "would_deny[hello_timeout]", "{verdict}");
     Ok(())

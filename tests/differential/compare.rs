@@ -19,7 +19,7 @@ pub(crate) struct Tally {
     pub(crate) requests: u32,
     pub(crate) allowed: u32,
     /// Requests with a second verdict to compare, and those where it is another than the first.
-    pub(crate) rehearsed: u32,
+    pub(crate) dry_runs: u32,
     pub(crate) second_differs: u32,
     pub(crate) decided: BTreeMap<FieldSide, u32>,
 }
@@ -51,7 +51,7 @@ pub(crate) fn play(
     for (drawn, answers) in drawn.iter().zip(&answers) {
         tally.requests += 1;
         tally.allowed += u32::from(answers.ours.allowed);
-        tally.rehearsed += u32::from(set.has_dry_run());
+        tally.dry_runs += u32::from(set.has_dry_run());
         tally.second_differs += u32::from(answers.ours.allowed != answers.ours.second);
         for side in &drawn.decides {
             *tally.decided.entry(side.clone()).or_default() += 1;
@@ -72,7 +72,7 @@ impl Tally {
         self.sets += other.sets;
         self.requests += other.requests;
         self.allowed += other.allowed;
-        self.rehearsed += other.rehearsed;
+        self.dry_runs += other.dry_runs;
         self.second_differs += other.second_differs;
         for (side, count) in other.decided {
             *self.decided.entry(side).or_default() += count;
@@ -99,7 +99,7 @@ impl fmt::Display for Tally {
             self.sets,
             self.requests,
             self.allowed_percent(),
-            self.rehearsed,
+            self.dry_runs,
             self.second_differs
         )?;
         writeln!(f, "{:<32} {:>8} {:>8}", "field (its flip changes the verdict)", "field", "not…")?;

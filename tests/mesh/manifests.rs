@@ -45,7 +45,7 @@ fn start() -> Result<Mesh> {
         crds.to_str().context("a path that is no text")?,
     ])?;
     mesh.kubectl().run(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])?;
-    // A rehearsal creates nothing, the namespaces neither in which the rest of it would be.
+    // A dry run creates nothing, the namespaces neither in which the rest of it would be.
     let mut namespaces = Vec::new();
     for (_, documents) in manifests()? {
         for document in documents {
@@ -134,7 +134,7 @@ fn said(output: &Output) -> String {
 }
 
 /// As `kubectl apply` would, without doing it: schemas, admission and unknown fields.
-fn rehearse(mesh: &Mesh, documents: &[Value]) -> Result<Output> {
+fn apply_in_dry_run(mesh: &Mesh, documents: &[Value]) -> Result<Output> {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": documents}).to_string();
     let arguments =
         ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-"];
@@ -144,7 +144,7 @@ fn rehearse(mesh: &Mesh, documents: &[Value]) -> Result<Output> {
 fn the_api_server_takes_every_manifest(mesh: &mut Mesh) -> Result<()> {
     let mut kinds = BTreeSet::new();
     for (file, documents) in manifests()? {
-        let output = rehearse(mesh, &documents)?;
+        let output = apply_in_dry_run(mesh, &documents)?;
         ensure!(output.status.success(), "{}: {}", file.display(), said(&output));
         kinds.extend(
             documents.iter().filter_map(|document| document.get("kind")?.as_str().map(ToOwned::to_owned)),
@@ -298,7 +298,7 @@ fn broken_manifests_are_refused(mesh: &mut Mesh) -> Result<()> {
         let documents = parse(&text)?;
         let path = scratch()?.join("broken.yaml");
         fs::write(&path, &text)?;
-        let by_api = !rehearse(mesh, &documents)?.status.success();
+        let by_api = !apply_in_dry_run(mesh, &documents)?.status.success();
         let by_istioctl = !istioctl(mesh, &["validate", "-f"], &[&path])?.status.success();
         let mut by_istiod = false;
         for document in documents.iter().filter(|document| is_istios(document)) {

@@ -8,7 +8,7 @@ use crate::source::{Node, Resource};
 use egress_policy::config::Json;
 use egress_policy::rules::Action;
 
-/// The annotation that makes a policy a rehearsal.
+/// The annotation that puts a policy into dry run.
 const DRY_RUN: &str = "istio.io/dry-run";
 
 /// The policy in our words; nothing where it does not bind the gateway, or would never match.
@@ -39,7 +39,7 @@ pub(super) fn convert(resource: &Resource, settings: &Settings, notes: &mut Vec<
             return None;
         }
     };
-    let rehearsed = resource
+    let is_dry_run = resource
         .node
         .at(&["metadata", "annotations"])
         .and_then(|annotations| annotations.text_at(&[DRY_RUN]))
@@ -79,9 +79,9 @@ pub(super) fn convert(resource: &Resource, settings: &Settings, notes: &mut Vec<
         Action::Deny => entries.push(("action", json::text("DENY"))),
         Action::Audit => entries.push(("action", json::text("AUDIT"))),
     }
-    if rehearsed && action == Action::Audit {
+    if is_dry_run && action == Action::Audit {
         note(DRY_RUN, Kind::LeftOut, "an AUDIT changes no verdict and has no dry run here".to_owned());
-    } else if rehearsed {
+    } else if is_dry_run {
         entries.push(("mode", json::text("DRY_RUN")));
     }
     if !converted.is_empty() {

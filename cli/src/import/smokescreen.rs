@@ -128,9 +128,9 @@ impl Converter {
                 self.push_allow(name, owner, source, Some(("hosts", all)));
                 let listed: Vec<_> = hosts.iter().chain(&self.everybody).collect();
                 let but = (!listed.is_empty()).then(|| ("notHosts", json::texts(&listed)));
-                let rehearsal = format!("{name}.report");
-                self.push(&rehearsal, "DENY", owner, source.as_ref(), but);
-                self.rehearse();
+                let report = format!("{name}.report");
+                self.push(&report, "DENY", owner, source.as_ref(), but);
+                self.set_dry_run();
                 let what = "said by an ALLOW of every host and a DENY in dry run that reports (would_deny)";
                 self.note(role, "action", Kind::Changed, what);
             }
@@ -184,7 +184,7 @@ impl Converter {
     }
 
     /// Puts the last policy into dry run.
-    fn rehearse(&mut self) {
+    fn set_dry_run(&mut self) {
         if let Some(Json::Object(policy)) = self.policies.last_mut() {
             policy.0.insert(2, ("mode".into(), json::text("DRY_RUN")));
         }

@@ -1,4 +1,4 @@
-//! What a rehearsal tells.
+//! What a dry run reports.
 
 use super::{ask, get, load};
 use crate::bench::Bench;

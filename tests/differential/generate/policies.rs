@@ -13,12 +13,12 @@ pub(crate) fn policy_set(protocol: Protocol, rng: &mut Random) -> PolicySet {
         1 => &[Action::Allow],
         _ => &[Action::Allow, Action::Deny],
     };
-    let rehearses = rng.percent(20);
+    let has_dry_runs = rng.percent(20);
     let count = rng.within(1, 3);
     let policies = (0..count)
         .map(|at| {
             let action = *rng.pick(actions);
-            let dry_run = rehearses && rng.percent(60);
+            let dry_run = has_dry_runs && rng.percent(60);
             policy(protocol, format!("p{at}"), action, dry_run, &trust_domains, rng)
         })
         .collect();

@@ -26,7 +26,7 @@ fn policy(name: &str, action: &str, rng: &mut Random) -> Value {
     if rng.percent(NOTABLE) {
         notable(&mut rules, rng);
     }
-    // An AUDIT decides nothing; a rehearsal neither.
+    // An AUDIT decides nothing; a dry run neither.
     let action = if rng.percent(3) { "AUDIT" } else { action };
     let annotations = if rng.percent(4) { json!({"istio.io/dry-run": "true"}) } else { json!({}) };
     // Some are of another gateway, and shall be left out.
