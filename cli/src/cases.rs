@@ -52,7 +52,7 @@ static CASE: Object = Object::new(
 /// Reads a table: every document of the file is one.
 pub(crate) fn from_source(source: &Rc<Source>) -> Result<Vec<Case>, Vec<Diagnostic>> {
     let documents = source.documents()?;
-    let mut reader = Reader { source, errors: Vec::new() };
+    let mut reader = CaseReader { source, errors: Vec::new() };
     let mut cases = Vec::new();
     for document in &documents {
         reader.errors.extend(check(source, document, &Shape::Object(&TABLE)));
@@ -69,12 +69,12 @@ pub(crate) fn from_source(source: &Rc<Source>) -> Result<Vec<Case>, Vec<Diagnost
 }
 
 /// Reads what the description has passed; what it has not is noted by it already.
-struct Reader<'s> {
+struct CaseReader<'s> {
     source: &'s Rc<Source>,
     errors: Vec<Diagnostic>,
 }
 
-impl Reader<'_> {
+impl CaseReader<'_> {
     fn case(&mut self, node: &Node, at: usize) -> Case {
         let mut case = Case {
             name: node.text_at(&["name"]).map_or_else(|| format!("cases[{at}]"), str::to_owned),

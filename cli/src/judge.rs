@@ -25,7 +25,7 @@ pub(crate) struct Judges {
 
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Outcome {
+pub(crate) struct Judgement {
     /// `allow` or `deny`
     pub(crate) verdict: &'static str,
     /// None where `mode: DRY_RUN` lets pass what would be refused.
@@ -153,19 +153,19 @@ pub(crate) fn type_name(protocol: Protocol) -> &'static str {
 
 impl Judge {
     /// The verdict of a request.
-    pub(crate) fn judge(&self, request: &Request) -> Outcome {
+    pub(crate) fn judge(&self, request: &Request) -> Judgement {
         self.judge_traced(request, &mut ())
     }
 
     /// The verdict of a request, and what led there.
-    pub(crate) fn judge_traced(&self, request: &Request, trace: &mut impl Trace) -> Outcome {
+    pub(crate) fn judge_traced(&self, request: &Request, trace: &mut impl Trace) -> Judgement {
         // One clock for the whole verdict.
         let at = request.now().ok();
         let request = Request { at, ..request.clone() };
         let facts = request.facts(self.engine.settings());
         let decision = self.engine.decide_traced(&facts, trace);
         let dry_run = |verdict: &Verdict<'_>| format!("would_{}[{}]", verdict.effect.word(), verdict.reason);
-        Outcome {
+        Judgement {
             verdict: decision.verdict.as_ref().map_or("allow", |verdict| verdict.effect.word()),
             reason: decision.verdict.as_ref().map(|verdict| verdict.reason.to_string()),
             dry_run_verdict: decision.dry_run_verdict.as_ref().map(dry_run),

@@ -54,8 +54,8 @@ struct Report {
 #[derive(Serialize)]
 struct Flip {
     name: String,
-    old: judge::Outcome,
-    new: judge::Outcome,
+    old: judge::Judgement,
+    new: judge::Judgement,
 }
 
 /// Two configurations, and what becomes of each request under both.
@@ -123,7 +123,7 @@ impl Comparison {
         let old = self.old.for_request(request)?.judge(request);
         let new = self.new.for_request(request)?.judge(request);
         // Without a second verdict it is the first.
-        let dry_run = |outcome: &judge::Outcome| match outcome.dry_run_verdict.as_deref() {
+        let dry_run = |outcome: &judge::Judgement| match outcome.dry_run_verdict.as_deref() {
             Some(verdict) => verdict.starts_with("would_allow"),
             None => outcome.verdict == "allow",
         };
@@ -186,7 +186,7 @@ impl Report {
     }
 }
 
-fn list(text: &mut String, flips: &[Flip], side: impl Fn(&judge::Outcome) -> String) {
+fn list(text: &mut String, flips: &[Flip], side: impl Fn(&judge::Judgement) -> String) {
     for flip in flips {
         let _ = writeln!(text, "  {}: {} -> {}", one_line(&flip.name), side(&flip.old), side(&flip.new));
     }

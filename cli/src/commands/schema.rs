@@ -17,11 +17,11 @@ use clap::ValueEnum;
 pub(crate) struct Args {
     /// Of what.
     #[arg(long, value_enum, default_value = "plugin-config", value_name = "KIND")]
-    kind: Kind,
+    kind: SchemaKind,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Kind {
+enum SchemaKind {
     /// pluginConfig.
     PluginConfig,
     /// The file that `egressctl render` reads; it refers to the other by its name, egress-authz.schema.json.
@@ -30,8 +30,8 @@ enum Kind {
 
 pub(crate) fn run(args: &Args, output: Output) -> Exit {
     match args.kind {
-        Kind::PluginConfig => output.print_json(&schema::plugin_config()),
-        Kind::Gateway => output.print_json(&render::gateway_file_schema()),
+        SchemaKind::PluginConfig => output.print_json(&schema::plugin_config()),
+        SchemaKind::Gateway => output.print_json(&render::gateway_file_schema()),
     }
     Exit::Ok
 }

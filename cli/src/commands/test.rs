@@ -165,14 +165,14 @@ fn guards_of(judge: &Judge) -> Result<Guards, Vec<Diagnostic>> {
 // === impl Line ===
 
 impl Line {
-    fn new(name: String, outcome: judge::Outcome, differences: Vec<String>) -> Self {
-        let judge::Outcome { verdict, reason, dry_run_verdict, .. } = outcome;
+    fn new(name: String, outcome: judge::Judgement, differences: Vec<String>) -> Self {
+        let judge::Judgement { verdict, reason, dry_run_verdict, .. } = outcome;
         Self { name, ok: differences.is_empty(), verdict, reason, dry_run_verdict, differences }
     }
 }
 
 /// What is otherwise than the case expects.
-fn differences(case: &Case, outcome: &judge::Outcome) -> Vec<String> {
+fn differences(case: &Case, outcome: &judge::Judgement) -> Vec<String> {
     let mut differences = Vec::new();
     if let Some(expected) = case.expect.filter(|expected| *expected != outcome.verdict) {
         differences.push(format!("expected {expected}, got {}", outcome.verdict));

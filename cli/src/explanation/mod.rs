@@ -4,7 +4,7 @@ mod fields;
 mod policies;
 mod steps;
 
-use crate::judge::{Judge, Outcome};
+use crate::judge::{Judge, Judgement};
 use crate::request::Request;
 use crate::terminal::one_line;
 use policies::PolicyAnswer;
@@ -19,7 +19,7 @@ const LISTED: usize = 20;
 #[derive(Debug, Serialize)]
 pub(crate) struct Explanation {
     #[serde(flatten)]
-    outcome: Outcome,
+    outcome: Judgement,
     steps: Vec<StepResult>,
     policies: Vec<PolicyAnswer>,
     /// Whether the verdict got as far as the policies.

@@ -1,6 +1,6 @@
 //! The steps of a verdict, in words.
 
-use crate::judge::Outcome;
+use crate::judge::Judgement;
 use crate::request::Request;
 use egress_policy::config::{Effect, Guard, Settings};
 use egress_policy::rules::Policy;
@@ -42,7 +42,7 @@ pub(super) fn describe(
     settings: &Settings,
     request: &Request,
     facts: &Facts<'_>,
-    outcome: &Outcome,
+    outcome: &Judgement,
 ) -> Vec<StepResult> {
     let decided = outcome.reason.as_deref().or(outcome.dry_run_verdict.as_deref()).unwrap_or_default();
     let routing_guards =

@@ -31,14 +31,14 @@ pub(crate) struct Note {
     pub(crate) policy: String,
     /// The field that it is about.
     pub(crate) field: String,
-    pub(crate) what: Kind,
+    pub(crate) what: NoteKind,
     pub(crate) message: String,
 }
 
 /// What became of a thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Kind {
+pub(crate) enum NoteKind {
     /// It means something else.
     Changed,
     /// It is left out, and that refuses no less than before.
@@ -95,7 +95,7 @@ impl Imported {
             self.notes.extend(errors.into_iter().map(|error| Note {
                 policy: String::new(),
                 field: error.path.clone(),
-                what: Kind::Refused,
+                what: NoteKind::Refused,
                 message: error.to_string(),
             }));
         }
@@ -103,7 +103,7 @@ impl Imported {
     }
 
     pub(crate) fn is_refused(&self) -> bool {
-        self.notes.iter().any(|note| note.what == Kind::Refused)
+        self.notes.iter().any(|note| note.what == NoteKind::Refused)
     }
 }
 
@@ -113,10 +113,10 @@ impl Note {
         let place: Vec<_> =
             [&self.policy, &self.field].into_iter().filter(|text| !text.is_empty()).cloned().collect();
         let what = match self.what {
-            Kind::Changed => "changed",
-            Kind::LeftOut => "left out",
-            Kind::NotBinding => "not binding",
-            Kind::Refused => "error",
+            NoteKind::Changed => "changed",
+            NoteKind::LeftOut => "left out",
+            NoteKind::NotBinding => "not binding",
+            NoteKind::Refused => "error",
         };
         if place.is_empty() {
             return format!("{what}: {}", self.message);

@@ -3,7 +3,7 @@
 use super::json;
 use super::rule::{Converted, Converter};
 use super::values::Scope;
-use super::{Kind, Note, Settings};
+use super::{Note, NoteKind, Settings};
 use crate::source::{Node, Resource};
 use egress_policy::config::Json;
 use egress_policy::rules::Action;
@@ -14,11 +14,11 @@ const DRY_RUN: &str = "istio.io/dry-run";
 /// The policy in our words; nothing where it does not bind the gateway, or would never match.
 pub(super) fn convert(resource: &Resource, settings: &Settings, notes: &mut Vec<Note>) -> Option<Json> {
     let title = format!("{}/{}", resource.namespace(), resource.name());
-    let mut note = |field: &str, what: Kind, message: String| {
+    let mut note = |field: &str, what: NoteKind, message: String| {
         notes.push(Note { policy: title.clone(), field: field.to_owned(), what, message });
     };
     if let Some(why) = settings.gateway.why_not(resource) {
-        note("", Kind::NotBinding, why);
+        note("", NoteKind::NotBinding, why);
         return None;
     }
     let spec = resource.node.get("spec");
@@ -29,13 +29,13 @@ pub(super) fn convert(resource: &Resource, settings: &Settings, notes: &mut Vec<
         "CUSTOM" => {
             note(
                 "action",
-                Kind::Refused,
+                NoteKind::Refused,
                 "CUSTOM asks an external authorizer, which this filter cannot".to_owned(),
             );
             return None;
         }
         other => {
-            note("action", Kind::Refused, format!("{other} is no action"));
+            note("action", NoteKind::Refused, format!("{other} is no action"));
             return None;
         }
     };
@@ -54,7 +54,7 @@ pub(super) fn convert(resource: &Resource, settings: &Settings, notes: &mut Vec<
             Converted::Anything => converted.push(json::object(Vec::<(&str, Json)>::new())),
             Converted::Nothing => converter.note(
                 &format!("rules[{at}]"),
-                Kind::LeftOut,
+                NoteKind::LeftOut,
                 "nothing is left of the rule that could match".to_owned(),
             ),
         }
@@ -66,10 +66,10 @@ pub(super) fn convert(resource: &Resource, settings: &Settings, notes: &mut Vec<
     if !settings.http_only
         && let Some(message) = on_tcp(action, &http_only)
     {
-        note(&http_only.join(", "), Kind::Changed, message.to_owned());
+        note(&http_only.join(", "), NoteKind::Changed, message.to_owned());
     }
     if converted.is_empty() && action != Action::Allow {
-        note("rules", Kind::LeftOut, "the policy never matches".to_owned());
+        note("rules", NoteKind::LeftOut, "the policy never matches".to_owned());
         return None;
     }
     let name = format!("{}.{}", resource.namespace(), resource.name());
@@ -80,7 +80,7 @@ pub(super) fn convert(resource: &Resource, settings: &Settings, notes: &mut Vec<
         Action::Audit => entries.push(("action", json::text("AUDIT"))),
     }
     if is_dry_run && action == Action::Audit {
-        note(DRY_RUN, Kind::LeftOut, "an AUDIT changes no verdict and has no dry run here".to_owned());
+        note(DRY_RUN, NoteKind::LeftOut, "an AUDIT changes no verdict and has no dry run here".to_owned());
     } else if is_dry_run {
         entries.push(("mode", json::text("DRY_RUN")));
     }

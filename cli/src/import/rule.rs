@@ -1,6 +1,6 @@
 //! One rule of an AuthorizationPolicy.
 
-use super::Kind as NoteKind;
+use super::NoteKind;
 use super::json;
 use super::values::{Said, Scope, convert};
 use crate::source::{Node, Value};

@@ -1,7 +1,7 @@
 //! smokescreen's ACL: roles, each with a list of domains.
 
 use super::json;
-use super::{Imported, Kind, Note};
+use super::{Imported, Note, NoteKind};
 use crate::source::Node;
 use egress_policy::config::Json;
 use egress_policy::names::{SpiffeId, is_dns_label, is_dns_subdomain};
@@ -56,7 +56,7 @@ enum Otherwise {
 }
 
 impl Converter {
-    fn note(&mut self, role: &str, field: &str, what: Kind, message: impl Into<String>) {
+    fn note(&mut self, role: &str, field: &str, what: NoteKind, message: impl Into<String>) {
         let (policy, field, message) = (role.to_owned(), field.to_owned(), message.into());
         self.notes.push(Note { policy, field, what, message });
     }
@@ -64,7 +64,7 @@ impl Converter {
     fn unknown(&mut self, node: &Node, known: &[&str], role: &str) {
         for entry in node.entries().iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             let what = "it has no counterpart here, and is not imported";
-            self.note(role, &entry.key, Kind::LeftOut, what);
+            self.note(role, &entry.key, NoteKind::LeftOut, what);
         }
     }
 
@@ -76,7 +76,7 @@ impl Converter {
         let hosts = self.hosts(acl, key, "", action == "DENY");
         if action == "DENY" {
             let what = "smokescreen asks a role's own list first; here a DENY stands above every ALLOW";
-            self.note("", key, Kind::Changed, what);
+            self.note("", key, NoteKind::Changed, what);
         }
         if !hosts.is_empty() {
             let name = key.replace('_', "-");
@@ -86,7 +86,7 @@ impl Converter {
 
     fn service(&mut self, service: &Node, at: usize) {
         let Some(name) = service.text_at(&["name"]) else {
-            self.note("", &format!("services[{at}]"), Kind::Refused, "it has no name");
+            self.note("", &format!("services[{at}]"), NoteKind::Refused, "it has no name");
             return;
         };
         let Some(role) = self.role(name) else {
@@ -111,7 +111,7 @@ impl Converter {
             Some("report") => Otherwise::Report,
             Some("open") => Otherwise::Admit,
             _ => {
-                self.note(role, "action", Kind::Refused, "the action is one of enforce, report, open");
+                self.note(role, "action", NoteKind::Refused, "the action is one of enforce, report, open");
                 return;
             }
         };
@@ -132,7 +132,7 @@ impl Converter {
                 self.push(&report, "DENY", owner, source.as_ref(), but);
                 self.set_dry_run();
                 let what = "said by an ALLOW of every host and a DENY in dry run that reports (would_deny)";
-                self.note(role, "action", Kind::Changed, what);
+                self.note(role, "action", NoteKind::Changed, what);
             }
             Otherwise::Admit => {
                 let all = json::texts(&["*"]);
@@ -199,15 +199,20 @@ impl Converter {
             return role("principals", path);
         }
         if account.is_some() {
-            self.note(name, "name", Kind::Changed, "the role is read as the service account of that name");
+            self.note(
+                name,
+                "name",
+                NoteKind::Changed,
+                "the role is read as the service account of that name",
+            );
             return role("serviceAccounts", name);
         }
         if is_dns_label(name) {
-            self.note(name, "name", Kind::Changed, "the role is read as the namespace of that name");
+            self.note(name, "name", NoteKind::Changed, "the role is read as the namespace of that name");
             return role("namespaces", name);
         }
         let what = "the role is no identity: write a namespace, `namespace/account` or a SPIFFE id";
-        self.note(name, "name", Kind::Refused, what);
+        self.note(name, "name", NoteKind::Refused, what);
         None
     }
 
@@ -217,7 +222,7 @@ impl Converter {
             match HostPattern::parse(domain) {
                 Ok(pattern) => hosts.push(pattern.to_string()),
                 Err(fault) => {
-                    let what = if closes { Kind::Refused } else { Kind::LeftOut };
+                    let what = if closes { NoteKind::Refused } else { NoteKind::LeftOut };
                     self.note(role, &format!("{key}[{at}]"), what, format!("{domain:?}: {fault}"));
                 }
             }

@@ -43,7 +43,8 @@ pub(super) struct Tenant {
 
 /// Reads a folder.
 pub(super) fn read(directory: &Path) -> Result<Folder, Vec<Diagnostic>> {
-    let mut reader = Reader { directory, root: PathBuf::new(), errors: Vec::new(), warnings: Vec::new() };
+    let mut reader =
+        FolderReader { directory, root: PathBuf::new(), errors: Vec::new(), warnings: Vec::new() };
     match fs::canonicalize(directory) {
         Ok(root) => reader.root = root,
         Err(error) => return Err(vec![in_file(directory, &format!("cannot read it: {error}"))]),
@@ -57,7 +58,7 @@ pub(super) fn read(directory: &Path) -> Result<Folder, Vec<Diagnostic>> {
     }
 }
 
-struct Reader<'d> {
+struct FolderReader<'d> {
     directory: &'d Path,
     /// Where the folder really is.
     root: PathBuf,
@@ -65,7 +66,7 @@ struct Reader<'d> {
     warnings: Vec<Diagnostic>,
 }
 
-impl Reader<'_> {
+impl FolderReader<'_> {
     fn refuse(&mut self, path: &Path, what: &str, help: &str) {
         self.errors.push(in_file(path, what).help(help));
     }

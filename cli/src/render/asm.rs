@@ -112,7 +112,7 @@ static UPGRADE: Object = Object::new(
     &[Field::required("enabled", &Shape::Bool, ""), Field::new("port", &Shape::PORT, "")],
 );
 
-struct Reader<'r> {
+struct AsmReader<'r> {
     source: &'r Rc<Source>,
     node: &'r Node,
     workloads: &'r Workloads,
@@ -129,7 +129,7 @@ pub(super) fn gateway_file(
     if !errors.is_empty() {
         return Err(errors);
     }
-    let mut reader = Reader { source, node, workloads: &options.workloads, errors: Vec::new() };
+    let mut reader = AsmReader { source, node, workloads: &options.workloads, errors: Vec::new() };
     let name = node.text_at(&["metadata", "name"]).unwrap_or_default();
     let gateway = obj! {
         "name": node.text_at(&["spec", "byEgressGateway", "name"]), "namespace": options.namespace.as_deref(),
@@ -161,7 +161,7 @@ fn map<const N: usize>(span: Span, fields: [(&str, Node); N]) -> Node {
     Node { span, value: Value::Map(fields.into_iter().map(entry).collect()) }
 }
 
-impl Reader<'_> {
+impl AsmReader<'_> {
     fn refuse(&mut self, path: &str, what: &str, help: Option<&str>) {
         let span =
             self.node.locate(path, Occurrence::First).map_or(self.node.span, |place| place.key_or_value());

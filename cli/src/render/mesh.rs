@@ -2,7 +2,7 @@
 
 use super::names::slug;
 use super::plan::{Plan, Site};
-use super::spec::{Gateway, Kind};
+use super::spec::{Gateway, GatewayKind};
 use super::tree::{obj, object};
 use egress_policy::config::Json;
 
@@ -82,7 +82,7 @@ pub(super) fn selector(gateway: &Gateway) -> Json {
 /// How sidecars reach the gateway, and how the gateway reaches sites that want TLS.
 pub(super) fn destination_rules(plan: &Plan, gateway: &Gateway) -> Vec<Json> {
     let mut rules = Vec::new();
-    if gateway.kind == Kind::EgressGateway {
+    if gateway.kind == GatewayKind::EgressGateway {
         let subsets = plan.sites.iter().map(|(host, site)| subset(host, site)).collect::<Vec<_>>();
         rules.push(resource(
             "DestinationRule",
@@ -97,11 +97,11 @@ pub(super) fn destination_rules(plan: &Plan, gateway: &Gateway) -> Vec<Json> {
         };
         let policy = obj! {"portLevelSettings": vec![obj! {"port": obj! {"number": http.port}, "tls": tls}]};
         let spec = match gateway.kind {
-            Kind::EgressGateway => {
+            GatewayKind::EgressGateway => {
                 obj! {"host": host, "subsets": vec![obj! {"name": ORIGINATE, "trafficPolicy": policy}]}
             }
             // A waypoint routes to the host itself, and only it does.
-            Kind::Waypoint => obj! {"host": host, "trafficPolicy": policy},
+            GatewayKind::Waypoint => obj! {"host": host, "trafficPolicy": policy},
         };
         rules.push(resource("DestinationRule", &slug(host), gateway, spec));
     }

@@ -25,7 +25,7 @@ use crate::source::{Node, Source};
 use crate::strict;
 use egress_policy::config::Json;
 use plan::Plan;
-use spec::{GatewaySpec, Kind};
+use spec::{GatewayKind, GatewaySpec};
 use std::path::Path;
 use std::rc::Rc;
 use tree::obj;
@@ -68,7 +68,7 @@ fn make(source: &Rc<Source>, node: &Node, carrier: Carrier) -> Result<Vec<File>,
         add("workload.yaml", files::WORKLOAD, workload::resources(gateway));
     }
     add("service-entries.yaml", files::SERVICE_ENTRIES, mesh::service_entries(&plan, gateway));
-    if gateway.kind == Kind::EgressGateway {
+    if gateway.kind == GatewayKind::EgressGateway {
         add("gateway.yaml", files::GATEWAY, vec![mesh::gateway(&plan, gateway)]);
         add("virtual-services.yaml", files::VIRTUAL_SERVICES, mesh::virtual_services(&plan, gateway));
     }

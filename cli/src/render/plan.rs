@@ -1,7 +1,7 @@
 //! Which sites there are, and over which transports they are reached.
 
 use super::names::{is_pod_label, istio_refuses};
-use super::spec::{Gateway, GatewaySpec, Kind, To, Transport};
+use super::spec::{Gateway, GatewayKind, GatewaySpec, To, Transport};
 use crate::diagnostics::{Diagnostic, and_more, is_shown};
 use crate::source::{Node, Occurrence, Source};
 use egress_policy::names::{Host, is_dns_label, is_dns_subdomain};
@@ -54,7 +54,7 @@ impl Plan {
         let mut planner = Planner {
             source,
             node,
-            waypoint: spec.gateway.kind == Kind::Waypoint,
+            waypoint: spec.gateway.kind == GatewayKind::Waypoint,
             sites: BTreeMap::new(),
             found: 0,
             errors: Vec::new(),

@@ -3,7 +3,7 @@
 use super::config::typed;
 use super::mesh::{PASSTHROUGH, TLS, metadata, selector};
 use super::plan::Plan;
-use super::spec::{Gateway, Kind};
+use super::spec::{Gateway, GatewayKind};
 use super::tree::obj;
 use egress_policy::config::Json;
 
@@ -30,7 +30,7 @@ pub(super) fn plugins(plan: &Plan, gateway: &Gateway, config: &Json, carrier: Ca
     let mut network = Vec::new();
     for (_, port) in plan.over(|site| site.tls) {
         // A waypoint's ports are the sites'; a gateway's are its own.
-        network.push(if gateway.kind == Kind::Waypoint { port } else { TLS });
+        network.push(if gateway.kind == GatewayKind::Waypoint { port } else { TLS });
     }
     if !plan.over(|site| site.passthrough).is_empty() {
         network.push(PASSTHROUGH);
@@ -54,13 +54,13 @@ fn plugin(gateway: &Gateway, config: &Json, protocol: &str, ports: &[u16], carri
     // A plugin of type HTTP has none: it goes into HTTP managers only, and istiod holds its ports against the pod's (8080 and
     // not 80; on a waypoint against none at all), so that it would not attach, and everything would pass.
     let mode = match gateway.kind {
-        Kind::EgressGateway => "CLIENT",
-        Kind::Waypoint => "SERVER",
+        GatewayKind::EgressGateway => "CLIENT",
+        GatewayKind::Waypoint => "SERVER",
     };
     let matched = (!ports.is_empty()).then(|| vec![obj! {"mode": mode, "ports": numbers}]);
     let (selected, refs) = match gateway.kind {
-        Kind::EgressGateway => (Some(obj! {"matchLabels": selector(gateway)}), None),
-        Kind::Waypoint => (
+        GatewayKind::EgressGateway => (Some(obj! {"matchLabels": selector(gateway)}), None),
+        GatewayKind::Waypoint => (
             None,
             Some(vec![
                 obj! {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": gateway.name()},
@@ -96,8 +96,8 @@ fn plugin(gateway: &Gateway, config: &Json, protocol: &str, ports: &[u16], carri
 /// The access log names the policy that refused, in `%RESPONSE_CODE_DETAILS%`.
 pub(super) fn telemetry(gateway: &Gateway) -> Json {
     let (selected, refs) = match gateway.kind {
-        Kind::EgressGateway => (Some(obj! {"matchLabels": selector(gateway)}), None),
-        Kind::Waypoint => (
+        GatewayKind::EgressGateway => (Some(obj! {"matchLabels": selector(gateway)}), None),
+        GatewayKind::Waypoint => (
             None,
             Some(vec![
                 obj! {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": gateway.name()},
@@ -116,7 +116,7 @@ pub(super) fn telemetry(gateway: &Gateway) -> Json {
 
 /// `tcp_proxy` waits with dialling for the client's handshake. The port is the pod's.
 pub(super) fn late_dial(plan: &Plan, gateway: &Gateway) -> Option<Json> {
-    let wanted = gateway.late_dial && gateway.kind == Kind::EgressGateway;
+    let wanted = gateway.late_dial && gateway.kind == GatewayKind::EgressGateway;
     if !wanted || plan.over(|site| site.tls).is_empty() {
         return None;
     }

@@ -35,7 +35,7 @@ pub(crate) struct GatewaySpec {
 /// What decides and carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(super) enum Kind {
+pub(super) enum GatewayKind {
     /// Istio's egress gateway, reached from sidecars.
     EgressGateway,
     /// A waypoint of an ambient mesh.
@@ -46,7 +46,7 @@ pub(super) enum Kind {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Gateway {
-    pub(super) kind: Kind,
+    pub(super) kind: GatewayKind,
     pub(super) name: Option<String>,
     pub(super) namespace: Option<String>,
     /// The pods' labels.
@@ -63,7 +63,7 @@ pub(super) struct Gateway {
 impl Default for Gateway {
     fn default() -> Self {
         Self {
-            kind: Kind::EgressGateway,
+            kind: GatewayKind::EgressGateway,
             name: None,
             namespace: None,
             selector: None,
@@ -161,15 +161,15 @@ impl To {
 impl Gateway {
     pub(super) fn name(&self) -> &str {
         self.name.as_deref().unwrap_or(match self.kind {
-            Kind::EgressGateway => "istio-egressgateway",
-            Kind::Waypoint => "egress-waypoint",
+            GatewayKind::EgressGateway => "istio-egressgateway",
+            GatewayKind::Waypoint => "egress-waypoint",
         })
     }
 
     pub(super) fn namespace(&self) -> &str {
         self.namespace.as_deref().unwrap_or(match self.kind {
-            Kind::EgressGateway => "istio-system",
-            Kind::Waypoint => "istio-egress",
+            GatewayKind::EgressGateway => "istio-system",
+            GatewayKind::Waypoint => "istio-egress",
         })
     }
 

@@ -1,7 +1,7 @@
 //! The gateway itself: pods, Service, autoscaler, disruption budget; in an ambient mesh the waypoint.
 
 use super::mesh::{HTTP, PASSTHROUGH, TLS, metadata, selector};
-use super::spec::{Gateway, Kind};
+use super::spec::{Gateway, GatewayKind};
 use super::tree::{obj, object};
 use egress_policy::config::Json;
 
@@ -16,8 +16,8 @@ pub(super) fn pod_port(port: u16) -> u16 {
 
 pub(super) fn resources(gateway: &Gateway) -> Vec<Json> {
     match gateway.kind {
-        Kind::Waypoint => vec![namespace(gateway), waypoint(gateway)],
-        Kind::EgressGateway => vec![
+        GatewayKind::Waypoint => vec![namespace(gateway), waypoint(gateway)],
+        GatewayKind::EgressGateway => vec![
             obj! {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata(&account(gateway), gateway)},
             deployment(gateway),
             service(gateway),
