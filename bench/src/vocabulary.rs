@@ -20,7 +20,7 @@ pub fn words() -> Vec<String> {
     let mut random = Random::new(SEED);
     let mut words = BTreeSet::new();
     while words.len() < WORDS {
-        let syllables = 1 + random.below(3);
+        let syllables = 1 + random.scaled(3);
         let word: String = (0..syllables).map(|_| syllable(&mut random)).collect();
         if word.len() > 2 {
             words.insert(word);
@@ -30,7 +30,8 @@ pub fn words() -> Vec<String> {
 }
 
 fn syllable(random: &mut Random) -> String {
-    let mut pick = |parts: &[&'static str]| parts.get(random.below(parts.len())).copied().unwrap_or_default();
+    let mut pick =
+        |parts: &[&'static str]| parts.get(random.scaled(parts.len())).copied().unwrap_or_default();
     [pick(&ONSETS), pick(&VOWELS), pick(&CODAS)].concat()
 }
 
@@ -41,7 +42,7 @@ pub fn varied(policies: usize) -> Value {
     let mut random = Random::new(SEED + 1);
     let mut seen = BTreeSet::new();
     let mut word = move || {
-        let at = random.below(WORDS);
+        let at = random.scaled(WORDS);
         words.get(at).cloned().unwrap_or_default()
     };
     let mut list = Vec::with_capacity(policies);

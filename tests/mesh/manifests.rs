@@ -410,6 +410,8 @@ fn kubectl_reads_every_string_as_it_was_written(mesh: &mut Mesh) -> Result<()> {
     .to_vec();
     let mut dice = Dice(13);
     strings.extend((0..300).map(|_| dice.text(&ALPHABET, 12)));
+    // That is a template's, and an error of its own.
+    strings.retain(|text| !text.contains("{{"));
     let policies: Vec<Value> = strings
         .iter()
         .enumerate()

@@ -23,6 +23,12 @@ impl Random {
         usize::try_from(self.draw() % u64::try_from(end).unwrap()).unwrap()
     }
 
+    /// As [`Random::below`], by the high bits: the words that benchmarks pack are made by it, and figures are compared by them.
+    pub fn scaled(&mut self, end: usize) -> usize {
+        let wide = u128::from(self.draw()) * u128::try_from(end).unwrap();
+        usize::try_from(wide >> 64).unwrap()
+    }
+
     /// A number of the range, both ends included.
     pub fn within(&mut self, low: usize, high: usize) -> usize {
         low + self.below(high - low + 1)
