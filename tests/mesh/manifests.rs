@@ -362,6 +362,18 @@ fn istio_takes_what_is_rendered_of_any_hosts(mesh: &mut Mesh) -> Result<()> {
 }
 
 /// What `egressctl` writes, kubectl's parser (sigs.k8s.io/yaml, which speaks YAML 1.1) reads as the same strings.
+/// A JSON text with every character beyond printable ASCII escaped: what YAML does not take as it is.
+fn in_ascii(json: &str) -> String {
+    let mut text = String::new();
+    for unit in json.encode_utf16() {
+        match char::from_u32(u32::from(unit)).filter(|c| c.is_ascii_graphic() || *c == ' ') {
+            Some(c) => text.push(c),
+            None => text.push_str(&format!("\\u{unit:04x}")),
+        }
+    }
+    text
+}
+
 fn kubectl_reads_every_string_as_it_was_written(mesh: &mut Mesh) -> Result<()> {
     const ALPHABET: [&str; 24] = [
         "a",
@@ -419,7 +431,7 @@ fn kubectl_reads_every_string_as_it_was_written(mesh: &mut Mesh) -> Result<()> {
         .collect();
     let file = json!({"sites": [{"hosts": ["a.example"], "over": "HTTP"}], "config": {"policies": policies}});
     let path = scratch()?.join("strings.json");
-    fs::write(&path, file.to_string())?;
+    fs::write(&path, in_ascii(&file.to_string()))?;
     let output = Command::new(egressctl()?).arg("render").arg(&path).output()?;
     ensure!(output.status.success(), "{}", said(&output));
     let text = String::from_utf8(output.stdout)?;
