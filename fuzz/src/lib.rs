@@ -1,4 +1,4 @@
-//! The fuzz targets of `policy/tests/decision/targets.rs`, which the stable tests replay, for libFuzzer.
+//! The fuzz targets of `tests/support/src/targets.rs`, which the stable tests replay, for libFuzzer.
 
 use egress_test_support::targets;
 
