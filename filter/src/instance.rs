@@ -82,7 +82,6 @@ impl PluginInstance {
     /// Time has passed.
     pub fn on_tick(&self) {
         self.worker.on_tick();
-        self.worker.describe(&self.name.borrow());
     }
 
     /// Envoy has given up this instance: no tick comes any more.

@@ -101,6 +101,14 @@ impl Registry {
         self.epoch.0 += 1;
     }
 
+    /// The names of all plugins, each once.
+    pub(crate) fn names(&self) -> Vec<Box<str>> {
+        let mut names: Vec<_> = self.plugins.iter().map(|plugin| plugin.name.clone()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// The newest configuration of each type under a plugin's name.
     pub(crate) fn newest(&self, name: &str) -> Vec<Arc<LoadedConfig>> {
         let of_name = self.plugins.iter().filter(|plugin| *plugin.name == *name);

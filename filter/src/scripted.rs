@@ -16,6 +16,8 @@ pub(crate) struct ScriptedHost {
     pub(crate) clock_reads: Cell<u32>,
     /// By name, what metrics have come to.
     pub(crate) metrics: RefCell<BTreeMap<String, u64>>,
+    /// How often a gauge was set.
+    pub(crate) gauges_set: Cell<u32>,
     names: RefCell<Vec<String>>,
     shared: RefCell<HashMap<String, (Vec<u8>, u32)>>,
     /// Envoy takes nothing.
@@ -52,6 +54,7 @@ impl Host for Rc<ScriptedHost> {
 
     fn record(&self, metric: MetricId, value: u64) -> Result<(), HostRefused> {
         self.heard(())?;
+        self.gauges_set.set(self.gauges_set.get() + 1);
         let name = self.names.borrow()[metric.0 as usize].clone();
         self.metrics.borrow_mut().insert(name, value);
         Ok(())

@@ -57,6 +57,7 @@ impl Waiting {
                 self.remove(number);
             }
             Awaits::Hello => {
+                self.dials.borrow_mut().remove(&number);
                 self.hellos
                     .borrow_mut()
                     .entry(number)

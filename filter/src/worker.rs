@@ -52,6 +52,10 @@ impl Worker {
             return;
         }
         self.waiting.end_late_hellos();
+        let names = self.registry.borrow().names();
+        for name in names {
+            self.describe(&name);
+        }
         self.reporter.on_second(&*self.host);
     }
 

@@ -5,6 +5,8 @@ mod state;
 
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+pub(crate) use properties::hello;
 
 use crate::action::Action;
 use crate::host::Stream;

@@ -188,7 +188,7 @@ proptest! {
 }
 
 /// A record with a ClientHello for a host.
-fn hello(host: &[u8]) -> Vec<u8> {
+pub(crate) fn hello(host: &[u8]) -> Vec<u8> {
     let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap().to_be_bytes();
     let entry = [&[0][..], &length(host), host].concat();
     let list = [&length(&entry)[..], &entry].concat();

@@ -203,3 +203,43 @@ fn a_connection_that_is_gone_is_forgotten() {
     plugin.on_tick();
     assert_eq!(talk.stream.did("close") + talk.stream.did("enter"), 0);
 }
+
+/// Ticks may come every five milliseconds; gauges are set once a second, those of every plugin.
+#[test]
+fn a_tick_within_a_second_sets_no_gauge() {
+    let stage = Stage::new();
+    let (one, other) = (stage.plugin("p", &open()), stage.plugin("q", &open()));
+    for second in [1_001, 1_002] {
+        stage.host.seconds.set(Some(second));
+        let before = stage.host.gauges_set.get();
+        for _ in 0..200 {
+            one.on_tick();
+            other.on_tick();
+        }
+        assert_eq!(stage.host.gauges_set.get() - before, 2 * 3, "three for each of two plugins");
+    }
+    for plugin in ["p", "q"] {
+        let name = format!("plugin=.={plugin};.;egress_authz_policies");
+        assert_eq!(stage.host.metrics.borrow().get(&name), Some(&1));
+    }
+}
+
+/// Once the address is there nothing waits for it, also where a further ClientHello has begun meanwhile.
+#[test]
+fn an_address_is_awaited_no_longer_than_it_takes() {
+    let hello = crate::connection::hello(b"site.example");
+    let stage = Stage::new();
+    let mut config = open();
+    config["privateUpstreams"] = json!("DENY");
+    config["routeMismatch"] = json!("ALLOW");
+    let plugin = stage.plugin("p", &config);
+    let talk = Stage::connect(&plugin);
+    talk.stream.attributes.borrow_mut().remove("upstream_address");
+    assert_eq!(talk.client(&hello), Action::Pause);
+    assert_eq!(talk.client(&hello[..20]), Action::Pause, "a further hello begins");
+    talk.stream.set("upstream_address", "9.9.9.9:443");
+    plugin.on_tick();
+    let entered = talk.stream.did("enter");
+    plugin.on_tick();
+    assert_eq!(talk.stream.did("enter"), entered, "it is not asked again");
+}

@@ -23,7 +23,7 @@ pub struct Engine {
     index: Index,
     /// Whether a guard is in dry run: then there is a second verdict for every request.
     has_dry_run_guard: bool,
-    /// The instants at which policies expire, ascending, each once.
+    /// The instants at which policies expire, ascending.
     expiries: Vec<Timestamp>,
 }
 
@@ -35,7 +35,6 @@ impl Engine {
         let has_dry_run_guard = [settings.sni_mismatch, settings.route_mismatch].contains(&Guard::DryRun);
         let mut expiries: Vec<_> = policies.iter().filter_map(|policy| policy.expires).collect();
         expiries.sort_unstable();
-        expiries.dedup();
         Self {
             expiries,
             index: Index::new(&policies, &host_sets, settings.protocol),
@@ -147,8 +146,8 @@ impl Engine {
     #[must_use]
     pub fn expiring_within(&self, now: Timestamp, seconds: i64) -> usize {
         let horizon = Timestamp::from_unix(now.unix_seconds().saturating_add(seconds), 0);
-        let is_soon = |instant: Timestamp| instant > now && instant <= horizon;
-        self.policies.iter().filter_map(|policy| policy.expires).filter(|instant| is_soon(*instant)).count()
+        let until = |end| self.expiries.partition_point(|instant| *instant <= end);
+        until(horizon).saturating_sub(until(now))
     }
 
     /// Whether any policy expires: only then is the clock ever asked.
